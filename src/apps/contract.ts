@@ -1,0 +1,29 @@
+import type { z } from 'zod';
+import type { DatabaseSpec, FileSetSpec, Health } from '../core/plan.js';
+
+/** What `prepare` saw on the machine, handed to an app so that its plan stays pure. Paths are absolute. */
+export interface SiteFacts {
+  /** Entries of the root and of its direct subdirectories. */
+  entries: { path: string; dir: boolean }[];
+  /** Volumes and binds that the services declare; `path` where it lies on this host. */
+  volumes: { name: string; path?: string }[];
+}
+
+export interface AppPlan {
+  databases: DatabaseSpec[];
+  fileSets: FileSetSpec[];
+  /** Top entries and volumes that are neither included nor excluded on purpose. */
+  uncovered: string[];
+  /** The health check of the application, where the config names none. */
+  health?: Health;
+}
+
+/** An application: how a site of it is read, and what of it makes a complete backup. Its checks live in activities/checks. */
+export interface App<O = unknown> {
+  name: string;
+  /** What `holdfast init` and the docs say of it. */
+  about: string;
+  /** The site's own options (`options:` in the config), strict, each with a description. */
+  options: z.ZodType<O>;
+  plan(site: { root: string; options: O }, facts: SiteFacts): AppPlan;
+}

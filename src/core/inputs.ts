@@ -1,0 +1,73 @@
+import { z } from 'zod';
+import { NAME, parseAddress } from './names.js';
+
+/**
+ * Inputs of the workflows: one object each, parsed at the workflow's first line, because the UI, `temporal workflow
+ * start` and schedules pass by every client of ours. An input names things; it never holds a command, path or secret.
+ */
+
+const site = z
+  .string()
+  .refine((text) => {
+    const { site, host } = parseAddress(text);
+    return NAME.test(site) && NAME.test(host);
+  }, 'must be a site of holdfast.yaml, as "cms", or "cms@host" for another host')
+  .describe('the site, as named in holdfast.yaml; site@host for another host');
+const name = z.string().regex(NAME, 'must be a name of lower-case letters, digits and dashes, never a path');
+const snapshot = z
+  .string()
+  .regex(
+    /^(latest|[0-9a-f]{8,64}|[0-9a-f-]{36})$/,
+    'must be "latest" or a snapshot id as `holdfast snapshots` shows it',
+  )
+  .describe('a snapshot or capture id, or latest');
+
+export const BackupInput = z.strictObject({
+  site,
+  repositories: z.array(name).min(1).optional(),
+  level: z.enum(['full', 'differential', 'incremental']).optional(),
+  reason: z.string().max(200).optional(),
+});
+export type BackupInput = z.infer<typeof BackupInput>;
+
+export const RestoreInput = z.strictObject({
+  site,
+  snapshot: snapshot.default('latest'),
+  repository: name.optional(),
+  /** A new directory below `restore.root`; none means in place. */
+  target: name.optional(),
+  /** Parts of the site: names of databases and file sets. */
+  only: z.array(name).min(1).optional(),
+  /** Counts only where the config allows it; repeats site and snapshot so that it cannot be meant for another one. */
+  approve: z.strictObject({ site: z.string(), snapshot: z.string() }).optional(),
+  reason: z.string().max(200).optional(),
+});
+export type RestoreInput = z.infer<typeof RestoreInput>;
+
+export const RestoreTestInput = z.strictObject({
+  site,
+  snapshot: snapshot.default('latest'),
+  repository: name.optional(),
+  /** Read every byte instead of this run's sample. */
+  full: z.boolean().default(false),
+});
+export type RestoreTestInput = z.infer<typeof RestoreTestInput>;
+
+export const VerifyInput = z.strictObject({
+  site,
+  repository: name.optional(),
+  depth: z.enum(['structure', 'sample', 'full']).default('sample'),
+});
+export type VerifyInput = z.infer<typeof VerifyInput>;
+
+export const PruneInput = z.strictObject({
+  site,
+  repository: name.optional(),
+  dryRun: z.boolean().default(false),
+  /** Gates that a person overrides after reading what they say. */
+  allow: z.array(z.enum(['shrunk', 'most'])).default([]),
+});
+export type PruneInput = z.infer<typeof PruneInput>;
+
+export const WatchInput = z.strictObject({ site });
+export type WatchInput = z.infer<typeof WatchInput>;

@@ -1,0 +1,103 @@
+import { z } from 'zod';
+
+/** What a capture holds. One `manifest.json` per capture, in every snapshot of it. Sizes are bytes, times ISO 8601 UTC. */
+
+/** What tells two states of a database apart: compared at restore and in a restore test. */
+export const Fingerprint = z.strictObject({
+  /** Rows per table. */
+  tables: z.record(z.string(), z.int()),
+  /** SHA-256 of the sorted schema text. */
+  schemaSha256: z.string(),
+  userVersion: z.int(),
+  applicationId: z.int().optional(),
+});
+export type Fingerprint = z.infer<typeof Fingerprint>;
+
+export const DatabaseEntry = z.strictObject({
+  name: z.string(),
+  kind: z.string(),
+  format: z.string(),
+  /** Where the dump lies below the capture: `databases/database.sqlite`. */
+  file: z.string(),
+  /** Where it belongs on the host, absolute. */
+  path: z.string(),
+  bytes: z.int(),
+  sha256: z.string(),
+  fingerprint: Fingerprint,
+  mode: z.int().optional(),
+  uid: z.int().optional(),
+  gid: z.int().optional(),
+});
+export type DatabaseEntry = z.infer<typeof DatabaseEntry>;
+
+export const FileSetEntry = z.strictObject({
+  name: z.string(),
+  root: z.string(),
+  /** `staged`: lies below the capture as `files/<name>/`; `inPlace`: stored from `root` itself. */
+  where: z.enum(['staged', 'inPlace']),
+  files: z.int(),
+  bytes: z.int(),
+  /** JSON lines of FileLine, sorted by path, below the capture. */
+  list: z.string(),
+  listSha256: z.string(),
+});
+export type FileSetEntry = z.infer<typeof FileSetEntry>;
+
+/** One line of a file list. `p` path relative to the set's root, `t` file/dir/link, `s` size, `m` mtime ms, `o` mode, `h` SHA-256 where known, `l` link target. */
+export const FileLine = z.object({
+  p: z.string(),
+  t: z.enum(['f', 'd', 'l', 'o']),
+  s: z.int(),
+  m: z.number(),
+  o: z.int(),
+  u: z.int(),
+  g: z.int(),
+  h: z.string().optional(),
+  l: z.string().optional(),
+});
+export type FileLine = z.infer<typeof FileLine>;
+
+export const SnapshotKind = z.enum(['regular', 'safety', 'rolled-back']);
+export type SnapshotKind = z.infer<typeof SnapshotKind>;
+
+export const Manifest = z.strictObject({
+  schema: z.literal(1),
+  holdfast: z.string(),
+  captureId: z.string(),
+  runId: z.string(),
+  site: z.string(),
+  siteId: z.string(),
+  app: z.string(),
+  host: z.string(),
+  root: z.string(),
+  kind: SnapshotKind,
+  /** The instant that the databases show. */
+  capturedAt: z.string(),
+  /** When the files' list was taken: at or after capturedAt. */
+  filesAsOf: z.string(),
+  consistency: z.enum(['stopped', 'online']),
+  /** The staging directory as the engine sees it: absolute, stable per site. */
+  staging: z.string(),
+  databases: z.array(DatabaseEntry),
+  fileSets: z.array(FileSetEntry),
+  uncovered: z.array(z.string()),
+  tools: z.record(z.string(), z.string()),
+  notes: z.array(z.string()),
+});
+export type Manifest = z.infer<typeof Manifest>;
+
+/** One capture in one repository, as the engine's own listing tells it (tags). */
+export const Snapshot = z.strictObject({
+  id: z.string(),
+  repository: z.string(),
+  captureId: z.string(),
+  runId: z.string(),
+  siteId: z.string(),
+  kind: SnapshotKind,
+  capturedAt: z.string(),
+  storedAt: z.string(),
+  /** False where the engine says that something could not be read. */
+  complete: z.boolean(),
+  bytes: z.int().optional(),
+});
+export type Snapshot = z.infer<typeof Snapshot>;

@@ -1,0 +1,172 @@
+import { z } from 'zod';
+
+/**
+ * A plan: what one run will do, as pure data. `prepare` derives it from a site's config and the machine's facts and
+ * freezes it on the host under its digest; later steps name the digest, so an edit in mid-run changes nothing half-way.
+ * Paths are absolute, durations milliseconds, sizes bytes, secrets references. A plan never travels through Temporal.
+ */
+
+export const SecretRef = z.union([
+  z.strictObject({ file: z.string().describe('a file that holds the secret alone, readable by its owner only') }),
+  z.strictObject({ env: z.string().describe("a variable of the worker's environment") }),
+  z.strictObject({ command: z.array(z.string()).min(1).describe('a program and its arguments that print the secret') }),
+]);
+export type SecretRef = z.infer<typeof SecretRef>;
+
+export const Command = z.strictObject({
+  argv: z.array(z.string()).min(1),
+  cwd: z.string().optional(),
+  env: z.record(z.string(), z.union([z.string(), SecretRef])).optional(),
+  timeoutMs: z.number().default(60_000),
+});
+export type Command = z.infer<typeof Command>;
+
+export const Health = z.union([
+  z.strictObject({ http: z.string(), status: z.number().default(200) }),
+  z.strictObject({ command: Command }),
+]);
+export type Health = z.infer<typeof Health>;
+
+const service = { name: z.string(), health: Health.optional(), stopTimeoutMs: z.number().default(60_000) };
+
+export const ServiceSpec = z.discriminatedUnion('kind', [
+  /** `file` is the compose file; `services` are stopped in the order given and started in the reverse. */
+  z.strictObject({
+    kind: z.literal('compose'),
+    ...service,
+    file: z.string(),
+    project: z.string().optional(),
+    services: z.array(z.string()).min(1),
+  }),
+  z.strictObject({ kind: z.literal('systemd'), ...service, unit: z.string(), user: z.boolean().default(false) }),
+  /** A program that writes no unit: found by its pid file, ended by a signal, started detached by `start`. */
+  z.strictObject({
+    kind: z.literal('process'),
+    ...service,
+    pidFile: z.string(),
+    start: Command,
+    signal: z.enum(['SIGINT', 'SIGTERM', 'SIGQUIT']).default('SIGTERM'),
+  }),
+  /** `status`: exit code 0 running, 3 stopped (as LSB and systemd have it), anything else an error. */
+  z.strictObject({ kind: z.literal('command'), ...service, stop: Command, start: Command, status: Command }),
+  z.strictObject({ kind: z.literal('none'), ...service }),
+]);
+export type ServiceSpec = z.infer<typeof ServiceSpec>;
+
+export const DatabaseSpec = z.discriminatedUnion('kind', [
+  z.strictObject({
+    kind: z.literal('sqlite'),
+    name: z.string(),
+    path: z.string(),
+    /** `file`: a byte copy after a checkpoint (or VACUUM INTO when online); `sql`: a `.dump` text. */
+    format: z.enum(['file', 'sql']).default('file'),
+    mode: z.enum(['stopped', 'online']).default('stopped'),
+  }),
+]);
+export type DatabaseSpec = z.infer<typeof DatabaseSpec>;
+
+export const FileSetSpec = z.strictObject({
+  name: z.string(),
+  /** The directory that the set's paths are relative to. */
+  root: z.string(),
+  /** Paths or globs below root; none means everything. */
+  include: z.array(z.string()).default([]),
+  exclude: z.array(z.string()).default([]),
+  /** `optional`: absence is no error. */
+  optional: z.boolean().default(false),
+  /** `immutable`: files are written once, so they are stored from where they lie after the restart. `mutable`: copied inside the section. */
+  change: z.enum(['immutable', 'mutable']),
+  mayBeEmpty: z.boolean().default(false),
+});
+export type FileSetSpec = z.infer<typeof FileSetSpec>;
+
+export const Keep = z.strictObject({
+  last: z.int().positive().optional(),
+  hourly: z.int().positive().optional(),
+  daily: z.int().positive().optional(),
+  weekly: z.int().positive().optional(),
+  monthly: z.int().positive().optional(),
+  yearly: z.int().positive().optional(),
+});
+export type Keep = z.infer<typeof Keep>;
+
+export const RepositorySpec = z.strictObject({
+  name: z.string(),
+  engine: z.enum(['restic', 'archive']),
+  location: z.string(),
+  password: SecretRef.optional(),
+  credentials: z.record(z.string(), SecretRef).default({}),
+  /** age recipients (`age1…`): the writer encrypts to them and cannot read its own backups. */
+  recipients: z.array(z.string()).default([]),
+  /** The age identity that reads them, where this host may have it. */
+  identity: SecretRef.optional(),
+  requireMount: z.boolean().default(false),
+  offsite: z.boolean().default(false),
+  appendOnly: z.boolean().default(false),
+  uploadLimit: z.number().optional(),
+  downloadLimit: z.number().optional(),
+  keep: Keep.optional(),
+});
+export type RepositorySpec = z.infer<typeof RepositorySpec>;
+
+export const HookName = z.enum(['before', 'after', 'onFailure', 'condition']);
+export type HookName = z.infer<typeof HookName>;
+
+export const NotifySpec = z.discriminatedUnion('kind', [
+  z.strictObject({
+    kind: z.literal('webhook'),
+    name: z.string(),
+    url: SecretRef,
+    key: SecretRef.optional(),
+    on: z.array(z.string()),
+  }),
+  z.strictObject({ kind: z.literal('ping'), name: z.string(), url: SecretRef, on: z.array(z.string()) }),
+]);
+export type NotifySpec = z.infer<typeof NotifySpec>;
+
+export const Plan = z.strictObject({
+  schema: z.literal(1),
+  site: z.string(),
+  /** Stable through renaming; snapshots are tagged with it. */
+  siteId: z.string(),
+  app: z.string(),
+  host: z.string(),
+  root: z.string(),
+  /** In the order in which they are stopped; started in the reverse. */
+  services: z.array(ServiceSpec),
+  databases: z.array(DatabaseSpec),
+  fileSets: z.array(FileSetSpec),
+  /** Top entries and volumes that are neither included nor excluded. */
+  uncovered: z.array(z.string()),
+  /** The application's own options, parsed by its schema. */
+  options: z.record(z.string(), z.unknown()),
+  repositories: z.array(RepositorySpec).min(1),
+  hooks: z.partialRecord(HookName, Command),
+  notify: z.array(NotifySpec),
+  limits: z.strictObject({
+    /** Hard cap of a stopped section. */
+    downtimeMs: z.number(),
+    startMs: z.number().default(30 * 60_000),
+    storeMs: z.number().default(20 * 3600_000),
+    idleMs: z.number().default(30 * 60_000),
+    reserveBytes: z.number().optional(),
+  }),
+  objectives: z.strictObject({
+    maxAgeMs: z.number().optional(),
+    maxDowntimeMs: z.number().optional(),
+    maxProofAgeMs: z.number().optional(),
+  }),
+  restore: z.strictObject({ root: z.string().optional(), approval: z.enum(['required', 'input']).default('required') }),
+  restoreTest: z.strictObject({
+    scratch: z.string().optional(),
+    boot: z.boolean().default(false),
+    start: Command.optional(),
+    sample: z.string().default('1/12'),
+  }),
+  /** The config as its owner wrote it (references only): goes into each snapshot. */
+  configText: z.string(),
+});
+export type Plan = z.infer<typeof Plan>;
+
+/** The service's specs as the site record keeps them, so that the watchdog needs no config to start an application. */
+export const ServiceSpecs = z.array(ServiceSpec);
