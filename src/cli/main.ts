@@ -1,0 +1,12 @@
+#!/usr/bin/env node
+import { CommanderError } from 'commander';
+import { createCli } from './context.js';
+import { EXIT } from './exit-codes.js';
+import { buildProgram } from './program.js';
+
+try {
+  await buildProgram(createCli()).parseAsync();
+} catch (error) {
+  if (!(error instanceof CommanderError)) throw error;
+  process.exitCode = error.exitCode === 0 ? EXIT.completed : EXIT.usage;
+}
