@@ -1,29 +1,33 @@
-import type { BackupInput, PruneInput, RestoreInput, RestoreTestInput, VerifyInput } from '../src/core/inputs.js';
+import type { RestoreInput, RestoreTestInput } from '../src/core/inputs.js';
 import type { Snapshot } from '../src/core/manifest.js';
 import type { HookName } from '../src/core/plan.js';
 import type { Check, Proof, Report, StepResult } from '../src/core/report.js';
 
 /**
- * The steps, as workflows see them: types only. Each takes one object and returns one small object; artifacts stay on
- * the host. Names are prefixed in the worker's map only by their being ours: they run on queues of ours.
+ * The steps as workflows see them: types only, so that a workflow bundle holds no machine code. Each takes one object
+ * and returns one small object; artifacts stay on the host and are named by the capture, the plan's digest and the site.
  */
 
-/** Names the run and its frozen plan; every step after `prepare` takes it. */
+/** What every step after `prepare` gets: the site, its host (queue, name and random id), and the frozen plan's digest. */
 export interface StepInput {
   site: string;
   host: string;
-  /** Digest of the frozen plan on that host. */
-  plan: string;
   hostId: string;
+  plan: string;
 }
 
 export interface PrepareInput {
   site: string;
   host: string;
-  workflow: 'backup' | 'restore' | 'restoreTest' | 'verify' | 'prune';
+  workflow: string;
+  /** Only these; unknown names are refused. */
   repositories?: string[];
-  /** Whether the run may hold the application down, and so takes the site. */
+  /** The run stops the application or changes the repositories: it takes the site's lock. */
   holds: boolean;
+  /** A restore reads: the application may be a wreck, so its sources are not looked at. */
+  reads?: boolean;
+  /** Name below `restore.root`. */
+  target?: string;
 }
 
 export interface Prepared extends StepResult {
@@ -31,72 +35,160 @@ export interface Prepared extends StepResult {
   hostId: string;
   siteId: string;
   app: string;
-  repositories: { name: string; engine: string; offsite: boolean; prunes: boolean }[];
+  repositories: { name: string; engine: string; offsite: boolean; prunes: string }[];
   services: string[];
-  /** Whether a stopped section is needed at all (an online site has none). */
+  databases: string[];
+  /** Whether a stopped section is needed; a site that is backed up online has none. */
   stops: boolean;
-  /** Mutable file sets exist: a warm pass before the stop pays. */
+  /** Mutable file sets exist, so that a pass before the stop makes the one inside it short. */
   warm: boolean;
+  boots: boolean;
   hooks: HookName[];
-  limits: { startMs: number; storeMs: number; idleMs: number };
+  limits: { startMs: number; storeMs: number };
   approval: 'required' | 'input';
   uncovered: string[];
-  /** Set where another run of the same kind holds the site: this one ends as skipped. */
+  /** Another run of the same kind has the site: this one ends as skipped. */
   heldBy?: string;
-  /** Set where the `condition` hook said "not now" (exit 75). */
-  skip?: string;
 }
 
-export interface SectionInput extends StepInput {
+export interface CaptureInput extends StepInput {
   captureId: string;
+}
+
+export interface SectionInput extends CaptureInput {
   epoch: number;
 }
 
 export interface Stopped extends StepResult {
   epoch: number;
-  downAt: string;
 }
 
 export interface Captured extends StepResult {
   capturedAt: string;
 }
 
-export interface Started extends StepResult {
-  downtimeMs: number;
-  /** Hops of the section: time that passed between steps. */
-  upAt: string;
+export interface StartInput extends StepInput {
+  /** Absent: whatever state the site is in, bring it up (after a section was revoked). */
+  epoch?: number;
+  /** Replays the undo list backwards before the start: the state from before comes back. */
+  rollBack?: boolean;
 }
 
-export interface RepositoryInput extends StepInput {
+export interface Started extends StepResult {
+  /** False where it was asked to start but is not healthy within the step's patience; it is asked again. */
+  up: boolean;
+  /** Of all sections of this run together; so far, where it is not up. */
+  downtimeMs: number;
+  sections: number;
+}
+
+export interface StoreInput extends CaptureInput {
   repository: string;
 }
 
-export interface StoredResult extends StepResult {
+export interface Stored extends StepResult {
   snapshot: Snapshot;
   addedBytes: number;
   files: number;
 }
 
-export interface PruneResult extends StepResult {
-  removed: string[];
+export interface VerifyInput extends StepInput {
+  repository: string;
+  /** Absent: the newest. */
+  snapshot?: string;
+  depth: 'structure' | 'sample' | 'full';
+}
+
+export interface Verified extends StepResult {
+  snapshot: Snapshot;
+}
+
+export interface PruneInput extends StepInput {
+  repository: string;
+  dryRun: boolean;
+  allow: ('shrunk' | 'most')[];
+  /** What this run has verified: its report is not written yet. */
+  verified?: string;
+  verifyFailed?: boolean;
+}
+
+export interface Pruned extends StepResult {
+  removed: number;
   kept: number;
-  /** Which gate stayed closed, where nothing was removed. */
+  /** Which gate stayed closed. */
   refused?: string;
 }
 
-export interface RestorePrompt {
-  site: string;
+export interface FetchInput extends StepInput {
   snapshot: string;
+  repository?: string;
+  target?: string;
+  only?: RestoreInput['only'];
+  /** `scratch` for a restore test, `target` for a new directory, `beside` for a restore in place. */
+  into: 'scratch' | 'target' | 'beside';
+}
+
+export interface Fetched extends StepResult {
+  snapshot: Snapshot;
   repository: string;
   capturedAt: string;
-  /** Rows per table and files per set: now → then. */
+  /** Rows per table and files per set, now → then: what a person reads before approving. */
   changes: string[];
 }
 
-export interface FetchedResult extends StepResult {
-  snapshot: Snapshot;
+export interface RestoredInput extends StepInput {
+  snapshot: string;
   repository: string;
-  prompt: RestorePrompt;
+  only?: RestoreInput['only'];
 }
 
-export type { BackupInput, Check, Proof, PruneInput, Report, RestoreInput, RestoreTestInput, VerifyInput };
+export interface SwapInput extends RestoredInput {
+  epoch: number;
+}
+
+export interface CheckInput extends RestoredInput {
+  full: RestoreTestInput['full'];
+  boot: boolean;
+}
+
+export interface Checked extends StepResult {
+  checks: Check[];
+  sample: string;
+}
+
+export interface FinishInput extends StepInput {
+  report: Report;
+  /** Whether the run took the site's lock. */
+  held: boolean;
+}
+
+export interface AlarmInput extends StepInput {
+  event: 'started' | 'down' | 'recovered';
+  said: string;
+}
+
+/** Runs on the queue of the site's host that must never wait. */
+export interface HostSteps {
+  prepare(input: PrepareInput): Promise<Prepared>;
+  hook(input: StepInput & { hook: HookName; outcome?: string }): Promise<StepResult & { skip: boolean }>;
+  stop(input: CaptureInput & { workflow: string }): Promise<Stopped>;
+  checkpoint(input: SectionInput): Promise<StepResult>;
+  dump(input: CaptureInput & { epoch?: number }): Promise<Captured>;
+  swap(input: SwapInput): Promise<StepResult>;
+  start(input: StartInput): Promise<Started>;
+  alarm(input: AlarmInput): Promise<StepResult>;
+  finish(input: FinishInput): Promise<StepResult>;
+  watch(input: { site: string; host: string }): Promise<StepResult & { overdue: string[] }>;
+}
+
+/** Runs on the queue of the host for what takes long. */
+export interface TransferSteps {
+  warm(input: CaptureInput): Promise<StepResult>;
+  store(input: StoreInput): Promise<Stored>;
+  verify(input: VerifyInput): Promise<Verified>;
+  prune(input: PruneInput): Promise<Pruned>;
+  fetch(input: FetchInput): Promise<Fetched>;
+  prove(input: CheckInput): Promise<Checked>;
+}
+
+export type { Proof };

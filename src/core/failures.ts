@@ -41,6 +41,16 @@ export const FAILURES = {
     'create the file or variable that it names, readable by the worker alone',
   ),
   // The machine
+  NoWorker: entry(
+    'never',
+    'no worker polls the queue of that host',
+    'start `holdfast worker` there; nothing was stopped',
+  ),
+  StepTimedOut: entry(
+    'soon',
+    'a step gave no result within its time limit',
+    'look at the worker of that host and its log',
+  ),
   WrongHost: entry(
     'never',
     'another machine answers to this host name',

@@ -1,0 +1,98 @@
+import { isCancellation } from '@temporalio/workflow';
+import type { Prepared, PrepareInput, StepInput } from '../activities/api.js';
+import { formatAddress } from '../src/core/names.js';
+import type { Outcome, Report } from '../src/core/report.js';
+import { always, close, explain, type Run } from './run.js';
+import { type Steps, stepsOn } from './steps.js';
+
+export interface Frame {
+  run: Run;
+  steps: Steps;
+  prepared: Prepared;
+  base: StepInput;
+}
+
+/** What a workflow's body says at its end; failures are in the report already. */
+export interface Ending {
+  outcome: Outcome;
+  said: string;
+}
+
+/**
+ * What all workflows of a site share: `prepare` first, the hooks, and `finish` last, which writes the report, tells
+ * people, gives the site back and cleans up, also after a failure and after a cancellation.
+ */
+export async function conduct(
+  run: Run,
+  ask: Omit<PrepareInput, 'site' | 'host'>,
+  body: (frame: Frame) => Promise<Ending>,
+): Promise<Report> {
+  const { site, host } = run.address;
+  let frame: Frame | undefined;
+  let ending: Ending;
+  try {
+    const first = stepsOn(host);
+    const prepared = await run.step('prepare', () =>
+      first.prepare('Check plan, tools, rights, space and repositories', { site, host, ...ask }),
+    );
+    const base = { site, host, hostId: prepared.hostId, plan: prepared.plan };
+    frame = { run, steps: stepsOn(host, prepared.limits.storeMs), prepared, base };
+    Object.assign(run.report, { siteId: prepared.siteId, app: prepared.app, uncovered: prepared.uncovered });
+    ending = prepared.heldBy
+      ? { outcome: 'skipped', said: `skipped: ${prepared.heldBy} has the site` }
+      : await withHooks(frame, ask.workflow === 'backup', body);
+  } catch (error) {
+    ending = endOf(run, error);
+  }
+  const report = run.end(ending.outcome, ending.said);
+  if (frame) {
+    const { base, steps } = frame;
+    await always(() =>
+      run.step('finish', () =>
+        steps.finish(headline(report), { ...base, report, held: ask.holds && !frame.prepared.heldBy }),
+      ),
+    );
+  }
+  return close(report);
+}
+
+async function withHooks(frame: Frame, hooks: boolean, body: (frame: Frame) => Promise<Ending>): Promise<Ending> {
+  const { run, steps, prepared, base } = frame;
+  const has = (hook: (typeof prepared.hooks)[number]) => hooks && prepared.hooks.includes(hook);
+  const call = (hook: (typeof prepared.hooks)[number], summary: string, outcome?: string) =>
+    run.step(hook, () => steps.hook(summary, { ...base, hook, ...(outcome ? { outcome } : {}) }));
+  if (has('condition') && (await call('condition', 'Ask whether to run now')).skip) {
+    return { outcome: 'skipped', said: 'skipped: the condition hook says not now' };
+  }
+  let ending: Ending;
+  try {
+    if (has('before')) await call('before', 'Run the hook before');
+    ending = await body(frame);
+  } catch (error) {
+    ending = endOf(run, error);
+  }
+  const after = ending.outcome === 'failed' ? 'onFailure' : 'after';
+  if (has(after)) {
+    try {
+      await always(() => call(after, `Run the hook ${after}`, ending.outcome));
+    } catch (error) {
+      // What was stored is stored: a failing clean-up hook makes the run partial, never undone.
+      run.failed(after, error);
+      if (ending.outcome === 'completed')
+        return { outcome: 'partial', said: `PARTIAL: ${ending.said}; the hook ${after} failed` };
+    }
+  }
+  return ending;
+}
+
+function endOf(run: Run, error: unknown): Ending {
+  if (isCancellation(error)) return { outcome: 'cancelled', said: `cancelled in step ${run.progress.step}` };
+  const known = explain(run.progress.step, run.address.host, error);
+  if (!run.report.failures.some((failure) => failure.message === known.message)) run.failed(run.progress.step, error);
+  return { outcome: 'failed', said: known.message };
+}
+
+function headline(report: Report): string {
+  const name = formatAddress(report);
+  return `${report.outcome[0]?.toUpperCase()}${report.outcome.slice(1)}: write the report of ${name} and tell people`;
+}

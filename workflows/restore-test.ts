@@ -1,0 +1,77 @@
+import { RestoreTestInput } from '../src/core/inputs.js';
+import type { Check, Proof, Report } from '../src/core/report.js';
+import { conduct } from './frame.js';
+import { parseInput, Run } from './run.js';
+
+/** Restores a snapshot into scratch, runs the application's own checks on it, boots it in isolation where it can be, and writes the proof. */
+export async function restoreTest(raw: unknown): Promise<Report> {
+  const input = parseInput(RestoreTestInput, raw);
+  const run = new Run('restoreTest', input.site);
+  const ask = {
+    workflow: 'restoreTest',
+    holds: false,
+    reads: true,
+    ...(input.repository ? { repositories: [input.repository] } : {}),
+  };
+  return conduct(run, ask, async ({ steps, prepared, base }) => {
+    const began = Date.now();
+    const fetched = await run.step('fetch', () =>
+      steps.fetch(`Restore ${input.snapshot} into scratch and compare it with its manifest`, {
+        ...base,
+        snapshot: input.snapshot,
+        into: 'scratch',
+        ...(input.repository ? { repository: input.repository } : {}),
+      }),
+    );
+    const { snapshot, repository } = fetched;
+    const part = { ...base, snapshot: snapshot.id, repository, full: input.full };
+    const told = await run.step('check', () =>
+      steps.prove(`Run the checks of ${prepared.app}`, { ...part, boot: false }),
+    );
+    const rtoSeconds = (Date.now() - began) / 1000;
+    const checks: Check[] = [...told.checks];
+    if (prepared.boots && checks.every((check) => check.ok)) {
+      const booted = await run.step('boot', () =>
+        steps.prove(`Start ${prepared.app} in isolation and probe it`, { ...part, boot: true }),
+      );
+      checks.push(...booted.checks);
+    }
+    const bad = checks.filter((check) => !check.ok);
+    const proof: Proof = {
+      schemaVersion: 1,
+      site: base.site,
+      siteId: prepared.siteId,
+      host: base.host,
+      repository,
+      snapshot: snapshot.id,
+      captureId: snapshot.captureId,
+      capturedAt: snapshot.capturedAt,
+      provenAt: new Date(Date.now()).toISOString(),
+      outcome: bad.length === 0 ? 'proven' : 'failed',
+      sample: told.sample,
+      checks,
+      rtoSeconds,
+      workflowId: run.report.workflowId,
+    };
+    run.report.proof = proof;
+    run.report.captureId = snapshot.captureId;
+    run.report.capturedAt = snapshot.capturedAt;
+    if (bad.length === 0) {
+      return {
+        outcome: 'completed',
+        said: `PROVEN: ${checks.length} checks passed on ${repository} ${snapshot.id.slice(0, 8)}, restored in ${rtoSeconds.toFixed(1)} s`,
+      };
+    }
+    for (const check of bad) {
+      const places = check.places?.length ? ` (${check.places.slice(0, 3).join(', ')})` : '';
+      run.report.failures.push({
+        step: 'check',
+        repository,
+        type: 'ProofFailed',
+        message: `check on ${base.host}: ${check.name}: ${check.evidence}${places}; back up again and look at the places named here`,
+      });
+    }
+    run.show();
+    return { outcome: 'failed', said: `NOT PROVEN: ${bad.length} of ${checks.length} checks failed` };
+  });
+}

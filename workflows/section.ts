@@ -1,0 +1,105 @@
+import { sleep } from '@temporalio/workflow';
+import type { Prepared, StepInput } from '../activities/api.js';
+import { formatDuration } from '../src/core/durations.js';
+import { failure } from '../src/core/failures.js';
+import type { StepResult } from '../src/core/report.js';
+import { always, failureType, type Run } from './run.js';
+import type { Steps } from './steps.js';
+
+export interface SectionContext {
+  run: Run;
+  steps: Steps;
+  prepared: Prepared;
+  base: StepInput;
+  /** A restore: what is new is taken back when the section fails, or when the application does not come up with it in time. */
+  rollBackAfterMs?: number;
+}
+
+/** Repeats at most once: a third section would be a third outage of one night. */
+const SECTIONS = 2;
+
+/**
+ * Runs `inside` with the application stopped and starts it again whatever happens: failure, cancellation, a section
+ * that the watchdog revoked (it is repeated once). Returns as soon as the application is up, or has not come up within
+ * the start step's patience: `settled` then tells the end of it, so that storing need not wait for a sick application.
+ */
+export async function withApplicationStopped<T>(
+  context: SectionContext,
+  inside: () => Promise<T>,
+): Promise<{ result: T; settled: Promise<boolean> }> {
+  for (let section = 1; ; section++) {
+    let outcome: { result: T } | { error: unknown };
+    try {
+      context.run.app('down');
+      outcome = { result: await inside() };
+    } catch (error) {
+      outcome = { error };
+    }
+    const rollBack = 'error' in outcome && context.rollBackAfterMs !== undefined;
+    const first = await always(() => startOnce(context, rollBack));
+    const settled = first.up ? Promise.resolve(true) : always(() => keepStarting(context));
+    if ('result' in outcome) return { result: outcome.result, settled };
+    await settled;
+    if (failureType(outcome.error) !== 'SectionRevoked' || section >= SECTIONS) throw outcome.error;
+    context.run.report.notes.push('a stopped section was ended by the watchdog; it was repeated');
+  }
+}
+
+async function startOnce({ run, steps, prepared, base }: SectionContext, rollBack: boolean): Promise<{ up: boolean }> {
+  const names = prepared.services.join(', ') || 'nothing';
+  const summary = rollBack ? `Put the state from before back and start ${names}` : `Start ${names}`;
+  const started = await run.step('start', () => steps.start(summary, { ...base, rollBack }));
+  run.report.downtimeMs = started.downtimeMs;
+  run.report.sections = started.sections;
+  if (started.up) run.app('up');
+  return started;
+}
+
+/** Asks again and again, tells people, and gives up at the limit; the watchdog never gives up. */
+async function keepStarting(context: SectionContext): Promise<boolean> {
+  const { run, steps, prepared, base } = context;
+  const since = Date.now();
+  for (let told = 0; Date.now() - since < prepared.limits.startMs; ) {
+    const waited = Date.now() - since;
+    if (waited >= told) {
+      const said = `${base.site} has not come up ${formatDuration(waited + 30_000)} after its start`;
+      await steps.alarm('Tell that the application is down', { ...base, event: 'down', said }).catch(() => undefined);
+      told = told === 0 ? 120_000 : told * 2;
+    }
+    await sleep('5s');
+    const rollBack = context.rollBackAfterMs !== undefined && Date.now() - since > context.rollBackAfterMs;
+    if ((await startOnce(context, rollBack)).up) {
+      await steps
+        .alarm('Tell that it is up again', { ...base, event: 'recovered', said: `${base.site} is up again` })
+        .catch(() => undefined);
+      if (rollBack)
+        throw failure('RestoreFailed', {
+          step: 'start',
+          host: base.host,
+          what: `${base.site} did not come up with the restored state`,
+        });
+      return true;
+    }
+  }
+  run.failed(
+    'start',
+    failure('ApplicationDown', {
+      step: 'start',
+      host: base.host,
+      what: `not up within ${formatDuration(prepared.limits.startMs)}`,
+    }),
+  );
+  return false;
+}
+
+/** Temporal's share of the downtime: what passed between the end of a step and the start of the next. */
+export function hopMs(steps: readonly StepResult[]): number | undefined {
+  const from = steps.findLastIndex((step) => step.step === 'stop');
+  const to = steps.findLastIndex((step) => step.step === 'start');
+  if (from < 0 || to < from) return undefined;
+  let total = 0;
+  for (let i = from + 1; i <= to; i++) {
+    total += Math.max(0, Date.parse(steps[i]!.startedAt) - Date.parse(steps[i - 1]!.endedAt));
+  }
+  return total;
+}

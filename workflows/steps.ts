@@ -1,0 +1,77 @@
+import { ActivityCancellationType, type ActivityOptions, proxyActivities } from '@temporalio/workflow';
+import type { HostSteps, TransferSteps } from '../activities/api.js';
+import { hostQueue, transferQueue } from '../src/core/names.js';
+
+/**
+ * The one table of step options, by class. All wait for a cancelled step to end (the SDK's default does not, see
+ * sdk-typescript#2442: a restart would overlap a running dump). How often a failed attempt is repeated depends on its
+ * class in the failure catalogue and is decided in the step itself (activities/step.ts), so no attempt limit stands here: a worker
+ * that restarts spends an attempt too.
+ */
+const common: ActivityOptions = {
+  cancellationType: ActivityCancellationType.WAIT_CANCELLATION_COMPLETED,
+  retry: { initialInterval: '1s', backoffCoefficient: 2, maximumInterval: '5m' },
+};
+
+const CLASSES = {
+  /** The first step: nobody there is seen at once, before anything stops; another run of the site may take hours to end. */
+  first: {
+    ...common,
+    scheduleToStartTimeout: '10s',
+    startToCloseTimeout: '10m',
+    scheduleToCloseTimeout: '12h',
+    heartbeatTimeout: '30s',
+  },
+  /** Steps while the application is down: a dead worker is seen within 10 s (the watchdog sees it within one). */
+  section: { ...common, startToCloseTimeout: '1h', scheduleToCloseTimeout: '2h', heartbeatTimeout: '10s' },
+  /** Bringing the application up: no limit at all, and no queue time limit either. */
+  start: {
+    ...common,
+    startToCloseTimeout: '10m',
+    heartbeatTimeout: '10s',
+    retry: { ...common.retry, maximumInterval: '10s' },
+  },
+  /** Hooks, alarms and the end of a run. */
+  short: { ...common, startToCloseTimeout: '2h', heartbeatTimeout: '30s' },
+  transfer: { ...common, startToCloseTimeout: '20h', scheduleToCloseTimeout: '20h', heartbeatTimeout: '1m' },
+} satisfies Record<string, ActivityOptions>;
+
+/** The options of each step; the queue is added per run, the summary per call. */
+const HOST_CLASS: Record<keyof HostSteps, keyof typeof CLASSES> = {
+  prepare: 'first',
+  hook: 'short',
+  stop: 'section',
+  checkpoint: 'section',
+  dump: 'section',
+  swap: 'section',
+  start: 'start',
+  alarm: 'short',
+  finish: 'short',
+  watch: 'first',
+};
+
+type Call<F> = F extends (input: infer I) => infer R ? (summary: string, input: I) => R : never;
+type Calls<T> = { [K in keyof T]: Call<T[K]> };
+
+export interface Steps extends Calls<HostSteps>, Calls<TransferSteps> {}
+
+/** The steps of one host, each called with the sentence that the UI shows and its input. */
+export function stepsOn(host: string, storeMs?: number): Steps {
+  const transfer = storeMs
+    ? { ...CLASSES.transfer, startToCloseTimeout: storeMs, scheduleToCloseTimeout: storeMs }
+    : CLASSES.transfer;
+  return new Proxy({} as Steps, {
+    get(_, name: string) {
+      const hostClass = HOST_CLASS[name as keyof HostSteps];
+      const options: ActivityOptions = hostClass
+        ? { ...CLASSES[hostClass], taskQueue: hostQueue(host) }
+        : { ...transfer, taskQueue: transferQueue(host) };
+      return (summary: string, input: unknown) => {
+        const step = proxyActivities<Record<string, (input: unknown) => Promise<unknown>>>({ ...options, summary })[
+          name
+        ];
+        return step?.(input);
+      };
+    },
+  });
+}

@@ -1,0 +1,39 @@
+import { VerifyInput } from '../src/core/inputs.js';
+import type { Report } from '../src/core/report.js';
+import { conduct } from './frame.js';
+import { parseInput, Run } from './run.js';
+
+/** Verifies the newest snapshot in each repository: listing against manifest, databases read back, the engine's own check. */
+export async function verify(raw: unknown): Promise<Report> {
+  const input = parseInput(VerifyInput, raw);
+  const run = new Run('verify', input.site);
+  const ask = {
+    workflow: 'verify',
+    holds: false,
+    reads: true,
+    ...(input.repository ? { repositories: [input.repository] } : {}),
+  };
+  return conduct(run, ask, async ({ steps, prepared, base }) => {
+    for (const { name, engine, offsite } of prepared.repositories) {
+      const entry: Report['repositories'][number] = { repository: name, engine, offsite };
+      run.report.repositories.push(entry);
+      try {
+        const verified = await run.step('verify', () =>
+          steps.verify(`Verify ${name}`, { ...base, repository: name, depth: input.depth }),
+        );
+        Object.assign(entry, { snapshot: verified.snapshot.id, level: 'verified' });
+        run.report.captureId = verified.snapshot.captureId;
+      } catch (error) {
+        entry.failure = run.failed('verify', error, name);
+        if (entry.failure.type === 'Cancelled') throw error;
+      }
+    }
+    const failed = run.report.repositories.filter((entry) => entry.failure).map((entry) => entry.repository);
+    const total = run.report.repositories.length;
+    if (failed.length === 0)
+      return { outcome: 'completed', said: `${total} ${total === 1 ? 'repository' : 'repositories'} verified` };
+    return failed.length < total
+      ? { outcome: 'partial', said: `PARTIAL: ${failed.join(', ')} did not verify` }
+      : { outcome: 'failed', said: run.report.failures[0]?.message ?? 'nothing verified' };
+  });
+}
