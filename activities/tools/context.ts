@@ -1,0 +1,75 @@
+import { join } from 'node:path';
+import { type FailureDetails, failure } from '../../src/core/failures.js';
+import type { SecretRef } from '../../src/core/plan.js';
+import type { Context, Progress } from '../contracts.js';
+import type { StateDir } from '../site/api.js';
+import { createRedactor } from './redact.js';
+import { createRun } from './run.js';
+
+export interface ContextOptions {
+  state: StateDir;
+  step: string;
+  host: string;
+  /** The site, where there is one: names the journalled groups. */
+  site?: string;
+  signal: AbortSignal;
+  /** Name of the log below the state's `logs`: `<workflow id>.log`. */
+  log: string;
+  beat?: (progress?: Progress) => void;
+  note?: (text: string) => void;
+  /** Resolves a reference; its value is redacted from then on. A command runs through `run`. */
+  resolve: (ref: SecretRef, ctx: Pick<Context, 'run' | 'fail'>) => Promise<string>;
+}
+
+/** Makes what a step gives to its parts. All that it says of a program (errors, logs, notes, progress) is redacted. */
+export function createContext(options: ContextOptions): Context {
+  const { state, step, host, site, signal } = options;
+  const redact = createRedactor();
+  const listeners = new Set<() => void>();
+  const fail: Context['fail'] = (type, what, more = {}) =>
+    failure(type, {
+      step,
+      host,
+      what: redact.text(what),
+      ...(more.advice === undefined ? {} : { advice: redact.text(more.advice) }),
+      ...(more.details === undefined ? {} : { details: redactDeep(more.details, redact.text) as FailureDetails }),
+      ...(more.cause === undefined ? {} : { cause: more.cause }),
+    });
+  const run = createRun({
+    state,
+    label: site ? `${site} ${step}` : step,
+    signal,
+    onBeat: (listener) => {
+      listeners.add(listener);
+      return () => listeners.delete(listener);
+    },
+    logFile: join(state.logs, options.log),
+    redact,
+    fail,
+  });
+  return {
+    step,
+    host,
+    signal,
+    run,
+    beat: (progress) => {
+      for (const listener of listeners) listener();
+      options.beat?.(progress?.said ? { ...progress, said: redact.text(progress.said) } : progress);
+    },
+    note: (text) => options.note?.(redact.text(text)),
+    fail,
+    secret: async (ref) => {
+      const value = await options.resolve(ref, { run, fail });
+      redact.add(value);
+      return value;
+    },
+  };
+}
+
+/** String by string: a mask inside JSON text could break it where a secret is a number. */
+function redactDeep(value: unknown, text: (text: string) => string): unknown {
+  if (typeof value === 'string') return text(value);
+  if (Array.isArray(value)) return value.map((each) => redactDeep(each, text));
+  if (value === null || typeof value !== 'object') return value;
+  return Object.fromEntries(Object.entries(value).map(([key, each]) => [key, redactDeep(each, text)]));
+}
