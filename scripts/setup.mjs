@@ -1,0 +1,36 @@
+#!/usr/bin/env node
+import { execFileSync } from 'node:child_process';
+import { existsSync } from 'node:fs';
+import { fileURLToPath } from 'node:url';
+import { lockMatches } from './setup/lockfile.mjs';
+import { installPackages } from './setup/packages.mjs';
+import { getTestServer } from './setup/test-server.mjs';
+
+/** Installs what this checkout lacks. Plain Node only: it runs before there is a node_modules. */
+
+export const ROOT = fileURLToPath(new URL('..', import.meta.url));
+
+/** `runtime`: what Holdfast itself calls; `test`: the throw-away servers and tools of the tests besides. */
+export function setup(purpose, say = (line) => console.error(line)) {
+  const [major, minor] = process.versions.node.split('.').map(Number);
+  if (major < 20 || (major === 20 && minor < 19)) {
+    throw new Error(`Node ${process.versions.node} is too old; install Node 20.19 or newer`);
+  }
+  if (!existsSync(`${ROOT}node_modules`) || !lockMatches(ROOT)) {
+    say('setup: npm ci (node_modules is absent or the lockfile changed)');
+    // No dependency of ours needs its install script, so none is run.
+    const args = ['ci', '--ignore-scripts', '--no-audit', '--no-fund', '--loglevel=error'];
+    execFileSync('npm', args, { cwd: ROOT, stdio: ['ignore', 2, 2] });
+  }
+  installPackages(purpose, say);
+  return purpose === 'test' ? { testServer: getTestServer(say) } : {};
+}
+
+if (process.argv[1] === fileURLToPath(import.meta.url)) {
+  try {
+    setup(process.argv[2] === 'test' ? 'test' : 'runtime');
+  } catch (error) {
+    console.error(`setup: ${error instanceof Error ? error.message : error}`);
+    process.exitCode = 1;
+  }
+}

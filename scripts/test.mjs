@@ -1,0 +1,79 @@
+#!/usr/bin/env node
+import { spawnSync } from 'node:child_process';
+import { parseArgs } from 'node:util';
+import { ROOT, setup } from './setup.mjs';
+import { laneOf, loopbackOnly, testFiles } from './testing/lanes.mjs';
+import { runFile } from './testing/run-file.mjs';
+
+/** `npm test`: everything. `npm test -- --only <part of a path>`: those test files alone. */
+const { only } = parseArgs({ options: { only: { type: 'string' } } }).values;
+const began = Date.now();
+const seconds = (ms) => `${(ms / 1000).toFixed(1)} s`;
+const results = [];
+const failed = [];
+
+function show(result) {
+  results.push(result);
+  const { file, passed, skips, failures, output, ms } = result;
+  const counts = `${passed} passed${skips.length ? `, ${skips.length} skipped` : ''}`;
+  console.log(`${failures.length ? 'FAIL' : ' ok '} ${file}  ${counts}  ${seconds(ms)}`);
+  if (failures.length === 0) return;
+  failed.push(file);
+  for (const { name, error } of failures) console.log(`     ${name}\n${error.replace(/^/gm, '       ')}`);
+  if (output) console.log(`     printed:\n${output.replace(/^/gm, '       ')}`);
+}
+
+function check(name, program, ...args) {
+  const start = Date.now();
+  const { status, stdout, stderr } = spawnSync(program, args, { cwd: ROOT, encoding: 'utf8' });
+  console.log(`${status === 0 ? ' ok ' : 'FAIL'} ${name}  ${seconds(Date.now() - start)}`);
+  if (status === 0) return;
+  failed.push(name);
+  console.log(`${stdout}${stderr}`.trimEnd());
+}
+
+async function lane(files, width, options) {
+  const queue = [...files];
+  const next = async () => {
+    for (let file = queue.shift(); file !== undefined; file = queue.shift()) show(await runFile(file, options));
+  };
+  await Promise.all(Array.from({ length: width }, next));
+}
+
+const { testServer } = setup('test', console.log);
+process.env.PATH = `${ROOT}node_modules/.bin:${process.env.PATH}`;
+if (only === undefined) {
+  check('lint', 'biome', 'check', '--error-on-warnings', '.');
+  check('types', 'tsc', '--noEmit');
+  check('dead code', 'knip');
+}
+const files = testFiles(only);
+const inLane = (name) => files.filter((file) => laneOf(file) === name);
+// Tests meet a server only where the run gives them one: never one of the person who runs them.
+const { TEMPORAL_ADDRESS: _, TEMPORAL_NAMESPACE: __, ...env } = process.env;
+
+await lane(inLane('parallel'), 2, { env });
+const isolated = inLane('isolated');
+if (isolated.length > 0) {
+  const wrapper = loopbackOnly();
+  const skipping = wrapper && testServer ? { TEMPORAL_TEST_SERVER_PATH: testServer } : {};
+  await lane(isolated, 1, { env: { ...env, ...skipping }, wrapper });
+}
+const serial = inLane('serial');
+if (serial.length > 0) {
+  const { startServer } = await import('./testing/server.mjs');
+  const server = await startServer(console.log);
+  await lane(serial, 1, { env: { ...env, ...server.env } });
+  await server.stop();
+}
+
+const total = (pick) => results.reduce((n, result) => n + pick(result), 0);
+const skips = results.flatMap(({ file, skips }) => skips.map((skip) => ({ file, ...skip })));
+if (skips.length > 0) console.log(`\n${skips.length} skipped:`);
+for (const { file, name, reason } of skips) console.log(`  ${file}: ${name}: ${reason || 'NO REASON'}`);
+if (files.length === 0) failed.push(`no test file matches ${only}`);
+console.log(
+  `\n${total((r) => r.passed)} passed in ${files.length} files, ${skips.length} skipped, ${seconds(Date.now() - began)}`,
+);
+if (failed.length > 0) console.log(`FAILED: ${failed.join(', ')}`);
+process.exitCode = failed.length > 0 ? 1 : 0;
