@@ -1,0 +1,1 @@
+export { notifyAll } from './notify.js';
