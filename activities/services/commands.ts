@@ -1,8 +1,7 @@
-import { constants } from 'node:fs';
-import { access, stat } from 'node:fs/promises';
-import { delimiter, isAbsolute, resolve } from 'node:path';
+import { stat } from 'node:fs/promises';
 import type { Command } from '../../src/core/plan.js';
 import type { Context, RunOptions, RunResult } from '../contracts.js';
+import { findProgram } from '../tools/programs.js';
 
 /** Resolves the environment of a configured command. Secret values come apart, for `secretEnv`. Throws SecretUnavailable. */
 export async function commandEnv(
@@ -35,26 +34,10 @@ export async function checkCommand(name: string, command: Command, ctx: Context)
   if (!(await isDirectory(cwd))) throw ctx.fail('ServiceUnknown', `the directory of ${name} is not there: ${cwd}`);
   const program = command.argv[0] ?? '';
   const { env } = await commandEnv(command, ctx);
-  if (!(await findProgram(program, cwd, env.PATH ?? process.env.PATH ?? '')))
+  if (!findProgram(program, env.PATH, cwd))
     throw ctx.fail('ToolMissing', `the program of ${name} cannot be run: ${program}`);
 }
 
 export async function isDirectory(path: string): Promise<boolean> {
   return (await stat(path).catch(() => undefined))?.isDirectory() ?? false;
-}
-
-async function findProgram(program: string, cwd: string, path: string): Promise<boolean> {
-  const candidates =
-    isAbsolute(program) || program.includes('/')
-      ? [resolve(cwd, program)]
-      : path.split(delimiter).map((directory) => resolve(directory, program));
-  for (const candidate of candidates)
-    if (
-      await access(candidate, constants.X_OK).then(
-        () => true,
-        () => false,
-      )
-    )
-      return true;
-  return false;
 }

@@ -20,7 +20,7 @@ const APPEAR_MS = 3_000;
  * Writes the pid, then becomes the program, in a session of its own and without our pipes. A program that forks and
  * writes its pid file itself overwrites ours.
  */
-const LAUNCH = 'printf "%s\\n" $$ >"$0.new" && mv -f "$0.new" "$0" && exec "$@" </dev/null >/dev/null 2>&1';
+const LAUNCH = 'umask 022; printf "%s\\n" $$ >"$0.new" && mv -f "$0.new" "$0" && exec "$@" </dev/null >/dev/null 2>&1';
 
 async function find(spec: Spec, ctx: Context): Promise<LiveProcess | undefined> {
   const found = await readPidFile(spec.pidFile, spec.start).catch((cause) => {
