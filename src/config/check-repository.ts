@@ -1,0 +1,35 @@
+import type { Finding, Path } from './findings.js';
+import type { Partly } from './partly.js';
+import { localPath } from './resolve.js';
+import type { RepositoryLines } from './schema.js';
+
+/** What an engine needs, and what means nothing to it. */
+export function checkRepository(repository: Partly<RepositoryLines>, path: Path): Finding[] {
+  const findings: Finding[] = [];
+  const say = (key: string, message: string) => void findings.push({ path: [...path, key], message });
+  if (repository.engine === 'restic') {
+    if (repository.password === undefined) say('password', 'is missing: restic encrypts with it; write { file: … }');
+    for (const key of ['recipients', 'identity'] as const)
+      if (repository[key] !== undefined) say(key, 'means nothing to restic; it encrypts with its password');
+  }
+  if (repository.engine === 'archive') {
+    if (repository.password !== undefined) say('password', 'means nothing to archive; it encrypts to age `recipients`');
+    if (repository.location !== undefined && localPath(repository.location) === undefined)
+      say('location', 'must be a directory: archive writes to nothing else');
+    if (repository.identity !== undefined && !repository.recipients?.length)
+      say('identity', 'means nothing without `recipients`');
+    repository.recipients?.forEach((recipient, i) => {
+      if (recipient !== undefined && !AGE_RECIPIENT.test(recipient))
+        findings.push({ path: [...path, 'recipients', i], message: recipientMessage(recipient) });
+    });
+  }
+  return findings;
+}
+
+const AGE_RECIPIENT = /^age1[qpzry9x8gf2tvdw0s3jn54khce6mua7l]{58}$/;
+
+function recipientMessage(text: string): string {
+  if (/^AGE-SECRET-KEY-/i.test(text))
+    return 'is an identity, and secret: make a new key, and write its age1… line here';
+  return 'is no age recipient; it begins with age1 and has 62 characters (age-keygen -y prints it)';
+}

@@ -1,0 +1,57 @@
+import { checkRepository } from './check-repository.js';
+import { checkSite } from './check-site.js';
+import type { Finding } from './findings.js';
+import { suggestion } from './near.js';
+import { checkOverlaps } from './overlaps.js';
+import { entries, type PartlyConfig } from './partly.js';
+import { secretsInTexts } from './plain-secrets.js';
+import { isTimezone } from './times.js';
+
+/** What one look at the text alone can tell, beyond the shape of each key. */
+export function checkConfig(config: PartlyConfig): Finding[] {
+  const { defaults } = config;
+  return [
+    ...(defaults?.timezone ? checkTimezone(defaults.timezone, ['defaults', 'timezone']) : []),
+    ...checkNotifyNames(defaults?.notify, ['defaults', 'notify'], config),
+    ...entries(config.repositories).flatMap(([name, repository]) =>
+      checkRepository(repository, ['repositories', name]),
+    ),
+    ...entries(config.sites).flatMap(([name, site]) => [
+      ...checkSite(site, ['sites', name], config),
+      ...checkNotifyNames(site.notify, ['sites', name, 'notify'], config),
+    ]),
+    ...checkIds(config),
+    ...checkOverlaps(config),
+    ...secretsInTexts(config),
+  ];
+}
+
+export function checkTimezone(zone: string, path: Finding['path']): Finding[] {
+  if (isTimezone(zone)) return [];
+  const hint = suggestion(zone, Intl.supportedValuesOf('timeZone'));
+  return [{ path, message: `no such time zone; ${hint.startsWith('did') ? hint : 'write it as Europe/Zurich'}` }];
+}
+
+function checkNotifyNames(names: (string | undefined)[] | undefined, path: Finding['path'], config: PartlyConfig) {
+  const known = Object.keys(config.notify ?? {});
+  return (names ?? []).flatMap((name, i): Finding[] =>
+    name === undefined || known.includes(name)
+      ? []
+      : [{ path: [...path, i], message: `nobody of that name in notify; ${suggestion(name, known)}` }],
+  );
+}
+
+/** Snapshots are told apart by the site's id alone. */
+function checkIds(config: PartlyConfig): Finding[] {
+  const owners = new Map<string, string>();
+  return entries(config.sites).flatMap(([name, site]): Finding[] => {
+    const id = site.id ?? name;
+    const owner = owners.get(id);
+    if (owner === undefined) owners.set(id, name);
+    else {
+      const path = site.id === undefined ? ['sites', name] : ['sites', name, 'id'];
+      return [{ path, message: `has the id "${id}" of site ${owner}; give each site its own` }];
+    }
+    return [];
+  });
+}

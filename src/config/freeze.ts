@@ -1,0 +1,28 @@
+import { readFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { writeDurable } from '../../activities/site/durable.js';
+import { failure } from '../core/failures.js';
+import { Plan } from '../core/plan.js';
+import { digest } from './digest.js';
+
+/** Writes a plan under its digest (0600, durable) and returns the digest: later steps name it, whatever the config says by then. */
+export async function freezePlan(plansDir: string, plan: Plan): Promise<string> {
+  const name = digest(plan);
+  await writeDurable(join(plansDir, `${name}.json`), `${JSON.stringify(plan, null, 2)}\n`);
+  return name;
+}
+
+/** A frozen plan. Throws StateUnusable where it is gone or no longer what its name says. */
+export async function loadFrozen(plansDir: string, name: string): Promise<Plan> {
+  const unusable = (what: string, cause?: unknown) =>
+    failure('StateUnusable', { step: 'plan', host: 'local', what, advice: 'start the run again', cause });
+  if (!/^[0-9a-f]{12}$/.test(name)) throw unusable('that is no digest of a plan');
+  let plan: Plan;
+  try {
+    plan = Plan.parse(JSON.parse(await readFile(join(plansDir, `${name}.json`), 'utf8')));
+  } catch (error) {
+    throw unusable(`the frozen plan ${name} cannot be read`, error);
+  }
+  if (digest(plan) !== name) throw unusable(`the frozen plan ${name} was changed`);
+  return plan;
+}

@@ -1,0 +1,108 @@
+import type { SiteFacts } from '../apps/contract.js';
+import { apps } from '../apps/index.js';
+import { parseRate, parseSize } from '../core/durations.js';
+import { failure } from '../core/failures.js';
+import type { NotifySpec, RepositorySpec } from '../core/plan.js';
+import { Plan } from '../core/plan.js';
+import { configTextOf } from './config-text.js';
+import { commandOf, ms, servicesOf } from './plan-services.js';
+import { type Config, EVENTS, type NotifyLines } from './schema.js';
+import type { SiteLines } from './schema-site.js';
+
+export interface PlanContext {
+  host: string;
+  /** What the last stopped section took, of the site's reports: the default cap is three times that. */
+  lastDowntimeMs?: number;
+}
+
+const LEAST_CAP_MS = 5 * 60_000;
+
+/** What one run of a site will do. Pure; the config is one that `loadConfig` returned. Throws UnknownSite alone. */
+export function derivePlan(config: Config, siteName: string, facts: SiteFacts, context: PlanContext): Plan {
+  const site = config.sites[siteName];
+  const app = site && apps[site.app];
+  if (!site || !app)
+    throw failure('UnknownSite', {
+      step: 'plan',
+      host: context.host,
+      what: `there is no site "${siteName}"; known: ${Object.keys(config.sites).join(', ') || 'none'}`,
+    });
+  const options = app.options.parse(site.options ?? {}) as Record<string, unknown>;
+  const planned = app.plan({ root: site.root, options }, facts);
+  const { limits = {}, objectives = {}, restoreTest = {} } = site;
+  return Plan.parse({
+    schema: 1,
+    site: siteName,
+    siteId: site.id ?? siteName,
+    app: site.app,
+    host: context.host,
+    root: site.root,
+    services: servicesOf(site, planned.health),
+    databases: planned.databases,
+    fileSets: planned.fileSets,
+    uncovered: planned.uncovered,
+    options,
+    repositories: repositoriesOf(config, site),
+    hooks: Object.fromEntries(
+      Object.entries(site.hooks ?? {}).flatMap(([name, line]) => (line ? [[name, commandOf(line, site.root)]] : [])),
+    ),
+    notify: (site.notify ?? config.defaults?.notify ?? []).flatMap((name) => {
+      const lines = config.notify?.[name];
+      return lines ? [notifyOf(name, lines)] : [];
+    }),
+    limits: {
+      downtimeMs: ms(limits.downtime) ?? Math.max(LEAST_CAP_MS, 3 * (context.lastDowntimeMs ?? 0)),
+      startMs: ms(limits.start),
+      storeMs: ms(limits.store),
+      reserveBytes: limits.reserve === undefined ? undefined : parseSize(limits.reserve),
+    },
+    objectives: {
+      maxAgeMs: ms(objectives.maxAge),
+      maxDowntimeMs: ms(objectives.maxDowntime),
+      maxProofAgeMs: ms(objectives.maxProofAge),
+    },
+    restore: { root: config.restore?.root, approval: config.restore?.approval },
+    restoreTest: {
+      scratch: restoreTest.scratch,
+      boot: restoreTest.boot,
+      start: restoreTest.start && commandOf(restoreTest.start),
+      sample: restoreTest.sample,
+    },
+    configText: configTextOf(config, siteName),
+  } satisfies Record<keyof Plan, unknown>);
+}
+
+/** The zone of a site's schedules and of times shown for it. */
+export function timezoneOf(config: Config, siteName: string): string {
+  return config.sites[siteName]?.schedule?.timezone ?? config.defaults?.timezone ?? 'UTC';
+}
+
+function repositoriesOf(config: Config, site: SiteLines): RepositorySpec[] {
+  return site.repositories.flatMap((entry) => {
+    const use = typeof entry === 'string' ? { use: entry } : entry;
+    const lines = config.repositories[use.use];
+    if (!lines) return [];
+    const { limits = {}, keep: ofRepository, ...rest } = lines;
+    // Count by count, the nearest wins: `{ use: offsite, keep: { monthly: 24 } }` changes the months and keeps the days.
+    const keep = { ...config.defaults?.keep, ...ofRepository, ...site.keep, ...use.keep };
+    return [
+      {
+        ...rest,
+        name: use.use,
+        credentials: rest.credentials ?? {},
+        recipients: rest.recipients ?? [],
+        requireMount: rest.requireMount ?? false,
+        offsite: rest.offsite ?? false,
+        appendOnly: rest.appendOnly ?? false,
+        ...(limits.upload ? { uploadLimit: parseRate(limits.upload) } : {}),
+        ...(limits.download ? { downloadLimit: parseRate(limits.download) } : {}),
+        ...(Object.keys(keep).length > 0 ? { keep } : {}),
+      },
+    ];
+  });
+}
+
+function notifyOf(name: string, lines: NotifyLines): NotifySpec {
+  if ('ping' in lines) return { kind: 'ping', name, url: lines.ping, on: lines.on ?? [...EVENTS] };
+  return { kind: 'webhook', name, url: lines.webhook, ...(lines.key ? { key: lines.key } : {}), on: lines.on };
+}
