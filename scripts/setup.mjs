@@ -17,13 +17,27 @@ export function setup(purpose, say = (line) => console.error(line)) {
     throw new Error(`Node ${process.versions.node} is too old; install Node 20.19 or newer`);
   }
   if (!existsSync(`${ROOT}node_modules`) || !lockMatches(ROOT)) {
-    say('setup: npm ci (node_modules is absent or the lockfile changed)');
-    // No dependency of ours needs its install script, so none is run.
-    const args = ['ci', '--ignore-scripts', '--no-audit', '--no-fund', '--loglevel=error'];
-    execFileSync('npm', args, { cwd: ROOT, stdio: ['ignore', 2, 2] });
+    installModules(say);
   }
   installPackages(purpose, say);
   return purpose === 'test' ? { testServer: getTestServer(say) } : {};
+}
+
+function installModules(say) {
+  // No dependency of ours needs its install script, so none is run.
+  const npm = (...args) =>
+    execFileSync('npm', [...args, '--ignore-scripts', '--no-audit', '--no-fund', '--loglevel=error'], {
+      cwd: ROOT,
+      stdio: ['ignore', 'ignore', 'pipe'],
+    });
+  say('setup: npm ci (node_modules is absent or is not what the lockfile says)');
+  try {
+    npm('ci');
+  } catch {
+    // A lockfile written where a registry lacks other platforms' packages: ci refuses it, install does not.
+    say('setup: npm ci refused, so: npm install --no-save');
+    npm('install', '--no-save');
+  }
 }
 
 if (process.argv[1] === fileURLToPath(import.meta.url)) {
