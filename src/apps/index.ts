@@ -1,0 +1,6 @@
+import type { App } from './contract.js';
+import { generic } from './generic.js';
+import { videocms } from './videocms.js';
+
+/** Every application that Holdfast knows, by its name in the config. */
+export const apps: Record<string, App> = { videocms, generic };
