@@ -6,7 +6,7 @@ import type { NotifySpec, RepositorySpec } from '../core/plan.js';
 import { Plan } from '../core/plan.js';
 import { configTextOf } from './config-text.js';
 import { commandOf, ms, servicesOf } from './plan-services.js';
-import { type Config, EVENTS, type NotifyLines } from './schema.js';
+import type { Config, NotifyLines } from './schema.js';
 import type { SiteLines } from './schema-site.js';
 
 export interface PlanContext {
@@ -19,7 +19,7 @@ const LEAST_CAP_MS = 5 * 60_000;
 
 /** What one run of a site will do. Pure; the config is one that `loadConfig` returned. Throws UnknownSite alone. */
 export function derivePlan(config: Config, siteName: string, facts: SiteFacts, context: PlanContext): Plan {
-  const site = config.sites[siteName];
+  const site = Object.hasOwn(config.sites, siteName) ? config.sites[siteName] : undefined;
   const app = site && apps[site.app];
   if (!site || !app)
     throw failure('UnknownSite', {
@@ -37,6 +37,7 @@ export function derivePlan(config: Config, siteName: string, facts: SiteFacts, c
     app: site.app,
     host: context.host,
     root: site.root,
+    timezone: timezoneOf(config, siteName),
     services: servicesOf(site, planned.health),
     databases: planned.databases,
     fileSets: planned.fileSets,
@@ -103,6 +104,6 @@ function repositoriesOf(config: Config, site: SiteLines): RepositorySpec[] {
 }
 
 function notifyOf(name: string, lines: NotifyLines): NotifySpec {
-  if ('ping' in lines) return { kind: 'ping', name, url: lines.ping, on: lines.on ?? [...EVENTS] };
+  if ('ping' in lines) return { kind: 'ping', name, url: lines.ping, on: lines.on ?? [] };
   return { kind: 'webhook', name, url: lines.webhook, ...(lines.key ? { key: lines.key } : {}), on: lines.on };
 }

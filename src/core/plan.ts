@@ -132,6 +132,8 @@ export const Plan = z.strictObject({
   app: z.string(),
   host: z.string(),
   root: z.string(),
+  /** IANA name: retention counts days by the wall clock of the site. */
+  timezone: z.string().default('UTC'),
   /** In the order in which they are stopped; started in the reverse. */
   services: z.array(ServiceSpec),
   databases: z.array(DatabaseSpec),
