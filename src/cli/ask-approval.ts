@@ -1,0 +1,39 @@
+import { createInterface } from 'node:readline/promises';
+import type { WorkflowHandle } from '@temporalio/client';
+import { formatAddress } from '../core/names.js';
+import type { Progress, Report } from '../core/report.js';
+import type { Call } from './context.js';
+import { EXIT } from './exit-codes.js';
+
+/** Shows what a restore in place would change and, on a terminal, asks. True where the run goes on. */
+export async function askApproval(call: Call, handle: WorkflowHandle, progress: Progress): Promise<boolean> {
+  const report = await handle.query<Report>('report');
+  const name = formatAddress(report);
+  const how = `holdfast approve ${handle.workflowId} --snapshot ${report.captureId}`;
+  call.say(`${name} waits for ${progress.waitsFor}`);
+  for (const note of report.notes) call.say(`  ${note}`);
+  if (!call.cli.tty || call.json || !process.stdin.isTTY) {
+    call.say(`approve it with: ${how}`);
+    call.emit({ waitsFor: progress.waitsFor, report, approve: how, exitCode: EXIT.waits });
+    return false;
+  }
+  const terminal = createInterface({ input: process.stdin, output: process.stdout });
+  const answer = await terminal.question(
+    `Type ${name} to replace what is there now (anything else leaves it waiting): `,
+  );
+  terminal.close();
+  if (answer.trim() !== name) {
+    call.say(`it goes on waiting; approve it with: ${how}`);
+    return false;
+  }
+  await approve(handle, report);
+  return true;
+}
+
+/** Sends the approval of the snapshot that the report names. */
+export async function approve(handle: WorkflowHandle, report: Report, snapshot = report.captureId): Promise<string> {
+  const by = process.env.SUDO_USER || process.env.USER || 'somebody at the command';
+  return handle.executeUpdate<string, [{ site: string; snapshot: string; by: string }]>('approve', {
+    args: [{ site: formatAddress(report), snapshot: snapshot ?? '', by }],
+  });
+}

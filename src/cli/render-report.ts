@@ -1,0 +1,31 @@
+import { formatBytes, formatDuration } from '../core/durations.js';
+import type { Report, RepositoryReport } from '../core/report.js';
+
+/** A finished run as lines for people; the first is the run's own sentence. */
+export function renderReport(report: Report): string[] {
+  const { said, outcome, repositories, failures, notes, uncovered, proof } = report;
+  const width = Math.max(0, ...repositories.map(({ repository }) => repository.length));
+  return [
+    outcome === 'completed' || said.toLowerCase().includes(outcome) ? said : `${outcome.toUpperCase()}: ${said}`,
+    ...repositories.map((entry) => `  ${entry.repository.padEnd(width)}  ${copy(entry)}`),
+    ...(proof?.checks ?? []).filter(({ ok }) => !ok).map(({ name, evidence }) => `  x ${name}: ${evidence}`),
+    ...failures.map(({ message }) => `  x ${message}`),
+    ...notes.map((note) => `  - ${note}`),
+    ...uncovered.map((left) => `  ? not covered: ${left}`),
+    `  ${report.workflowId}${took(report)}`,
+  ];
+}
+
+function copy({ snapshot, level, bytes, addedBytes, failure }: RepositoryReport): string {
+  if (failure) return 'FAILED';
+  return [
+    level ?? 'not stored',
+    ...(snapshot ? [`snapshot ${snapshot.slice(0, 8)}`] : []),
+    ...(bytes === undefined ? [] : [formatBytes(bytes)]),
+    ...(addedBytes === undefined ? [] : [`+${formatBytes(addedBytes)}`]),
+  ].join('  ');
+}
+
+function took({ startedAt, endedAt }: Report): string {
+  return endedAt ? `  ${formatDuration(Date.parse(endedAt) - Date.parse(startedAt))}` : '';
+}
