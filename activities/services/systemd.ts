@@ -32,6 +32,14 @@ async function family(spec: Spec, ctx: Context): Promise<Unit[]> {
   return [...found.values()].sort((a, b) => rank(a) - rank(b));
 }
 
+/**
+ * The units of these names. Asked for by name: systemd forgets a stopped unit, and with it what hung together with
+ * another one, so the family of a stopped service is smaller than that of a running one.
+ */
+async function named(spec: Spec, names: string[], ctx: Context): Promise<Unit[]> {
+  return names.length === 0 ? [] : (await showUnits(manager(spec), names, ctx)).sort((a, b) => rank(a) - rank(b));
+}
+
 /** One unit of systemd, with the units that hang together with it. */
 export const systemd: Service<Spec> = {
   kind: 'systemd',
@@ -58,12 +66,12 @@ export const systemd: Service<Spec> = {
   },
 
   async stop(spec, running, ctx) {
-    const named = async () => (await family(spec, ctx)).filter((unit) => running.includes(unit.id));
-    const live = (await named()).filter(runs).map((unit) => unit.id);
+    const look = () => named(spec, running, ctx);
+    const live = (await look()).filter(runs).map((unit) => unit.id);
     if (live.length > 0) await stopUnits(manager(spec), live, spec.stopTimeoutMs, ctx);
     let left: Unit[] = [];
     const empty = async () => {
-      left = (await named()).filter((unit) => runs(unit) || unit.tasks > 0);
+      left = (await look()).filter((unit) => runs(unit) || unit.populated);
       return left.length === 0 || left.some(runs);
     };
     await until(empty, EMPTY_MS, ctx);
@@ -72,16 +80,16 @@ export const systemd: Service<Spec> = {
         'StopFailed',
         runs(unit)
           ? `${unit.id} is still ${unit.active} (${unit.sub}) after ${spec.stopTimeoutMs / 1000} s`
-          : `${unit.id} is ${unit.active}, but ${unit.tasks} of its processes live on`,
+          : `${unit.id} is ${unit.active}, but processes of it live on`,
       );
-    for (const unit of await named())
+    for (const unit of await look())
       if (live.includes(unit.id) && unit.result === 'timeout')
         ctx.note(`${unit.id} did not stop within its own limit: systemd killed it`);
   },
 
   async start(spec, units, ctx) {
-    const named = async () => (await family(spec, ctx)).filter((unit) => units.includes(unit.id));
-    const idle = (await named()).filter((unit) => !runs(unit) || unit.active === 'deactivating');
+    const look = () => named(spec, units, ctx);
+    const idle = (await look()).filter((unit) => !runs(unit) || unit.active === 'deactivating');
     if (idle.length === 0) return;
     await startUnits(
       manager(spec),
@@ -89,7 +97,7 @@ export const systemd: Service<Spec> = {
       START_MS,
       ctx,
     );
-    for (const unit of await named())
+    for (const unit of await look())
       if (!runs(unit) && !(unit.active === 'inactive' && unit.result === 'success'))
         throw ctx.fail('StartFailed', `${unit.id} did not start (${unit.active}, ${unit.result})`);
   },

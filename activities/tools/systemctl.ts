@@ -12,8 +12,8 @@ export interface Unit {
   result: string;
   /** Microseconds of the boot clock at which it was started last; kept after it stops. */
   started: string;
-  /** Processes in its control group; they may outlive the unit's own end (KillMode=process or none). */
-  tasks: number;
+  /** Whether its control group holds processes; they may outlive the unit's own end (KillMode=process or none). */
+  populated: boolean;
   transient: boolean;
   stopTimeoutMs: number;
   /** Units that start this one when something happens: sockets, timers, paths. */
@@ -60,7 +60,6 @@ function parseUnit(block: string): Unit {
   });
   const get = (key: string) => entries.find(([name]) => name === key)?.[1] ?? '';
   const list = (key: string) => get(key).split(' ').filter(Boolean);
-  const tasks = Number(get('TasksCurrent'));
   return {
     id: get('Id'),
     load: get('LoadState'),
@@ -68,8 +67,8 @@ function parseUnit(block: string): Unit {
     sub: get('SubState'),
     result: get('Result'),
     started: get('ExecMainStartTimestampMonotonic') || get('ActiveEnterTimestampMonotonic'),
-    // Unset it reads `[not set]`, or the largest number where the group is gone.
-    tasks: get('ControlGroup') && Number.isSafeInteger(tasks) ? tasks : 0,
+    // systemd gives an empty group up. The number reads `[not set]` where the kernel does not count.
+    populated: get('ControlGroup') !== '' && get('TasksCurrent') !== '0',
     transient: get('Transient') === 'yes',
     stopTimeoutMs: spanMs(get('TimeoutStopUSec')),
     triggeredBy: list('TriggeredBy'),

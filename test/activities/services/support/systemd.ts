@@ -1,0 +1,73 @@
+import { execFileSync } from 'node:child_process';
+import { existsSync } from 'node:fs';
+import { chmod, mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { basename, delimiter, join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { fileURLToPath } from 'node:url';
+import { findProgram } from '../../../../activities/tools/programs.js';
+
+const SCRIPT = fileURLToPath(new URL('systemd-root.sh', import.meta.url));
+
+/** A systemd of its own; `systemctl` of this process's PATH talks to it until `close`. */
+export interface Systemd {
+  /** Where its files are seen from here. */
+  root: string;
+  /** Runs a shell script inside. */
+  sh(script: string): string;
+  close(): Promise<void>;
+}
+
+export async function openSystemd(): Promise<Systemd | string> {
+  if (process.getuid?.() !== 0) return 'a systemd of our own needs root';
+  if (!existsSync('/lib/systemd/systemd')) return 'systemd is not installed';
+  for (const program of ['nsenter', 'unshare', 'ip', 'bash', 'setsid'])
+    if (!findProgram(program)) return `${program} is not installed`;
+  const dir = await mkdtemp(join(tmpdir(), 'holdfast-systemd-'));
+  const name = basename(dir);
+  const overlay = join(dir, 'root');
+  const cleanup = async (unshare?: string) => {
+    if (unshare) process.kill(Number(unshare), 'SIGKILL');
+    await sleep(300);
+    for (const mount of [join(overlay, 'm'), overlay])
+      try {
+        execFileSync('umount', [mount], { stdio: 'ignore' });
+      } catch {}
+    const group = existsSync('/sys/fs/cgroup/unified') ? '/sys/fs/cgroup/unified' : '/sys/fs/cgroup';
+    try {
+      execFileSync('find', [join(group, name), '-depth', '-type', 'd', '-exec', 'rmdir', '{}', ';'], {
+        stdio: 'ignore',
+      });
+    } catch {}
+    await rm(dir, { recursive: true, force: true });
+  };
+  let pids: string[];
+  try {
+    pids = execFileSync('bash', [SCRIPT, overlay, name], { encoding: 'utf8', stdio: ['ignore', 'pipe', 'ignore'] })
+      .trim()
+      .split(' ');
+  } catch {
+    await cleanup();
+    return 'a systemd of our own does not come up here';
+  }
+  const [unshare = '', leader = ''] = pids;
+  await mkdir(join(dir, 'bin'));
+  const wrapper = join(dir, 'bin/systemctl');
+  const nsenter = findProgram('nsenter');
+  await writeFile(wrapper, `#!/bin/sh\nexec ${nsenter} -t ${leader} -a ${findProgram('systemctl')} "$@"\n`);
+  await chmod(wrapper, 0o755);
+  const path = process.env.PATH;
+  process.env.PATH = `${join(dir, 'bin')}${delimiter}${path}`;
+  return {
+    root: `/proc/${leader}/root`,
+    sh: (script) =>
+      execFileSync('nsenter', ['-t', leader, '-a', 'sh', '-c', script], {
+        encoding: 'utf8',
+        stdio: ['ignore', 'pipe', 'pipe'],
+      }),
+    close: async () => {
+      process.env.PATH = path;
+      await cleanup(unshare);
+    },
+  };
+}
