@@ -74,6 +74,8 @@ export interface Context {
     what: string,
     more?: { advice?: string; details?: import('../src/core/failures.js').FailureDetails; cause?: unknown },
   ) => Error;
+  /** Where tools keep caches between steps (restic needs its own in every command); absent, each tool decides. */
+  cacheDir?: string;
   /** Resolves a secret reference; the value is redacted from all that this step says. */
   secret: (ref: import('../src/core/plan.js').SecretRef) => Promise<string>;
 }
@@ -231,6 +233,11 @@ export interface AppChecks {
     capture: { manifest: Manifest; file: (relative: string) => string; plan: Plan },
     ctx: Context,
   ): AsyncIterable<string>;
+  /** Files outside the file sets that the captured databases still need (absolute host paths), and why: stored with the snapshot. */
+  extraFiles?(
+    capture: { manifest: Manifest; file: (relative: string) => string; plan: Plan },
+    ctx: Context,
+  ): AsyncIterable<{ path: string; why: string }>;
   /** The application's own rules on a restored tree, as evidence. Never throws for a bad backup: a failed Check says it. */
   checks(restored: Restored, ctx: Context): Promise<Check[]>;
   /** Starts the restored application in isolation (own network namespace, private HOME), probes it, and ends it again. */
