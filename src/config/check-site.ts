@@ -21,7 +21,7 @@ export function checkSite(site: Partly<SiteLines>, path: Path, config: PartlyCon
 
 function checkApp(site: Partly<SiteLines>, path: Path): Finding[] {
   if (site.app === undefined) return [];
-  const app = apps[site.app];
+  const app = Object.hasOwn(apps, site.app) ? apps[site.app] : undefined;
   if (!app)
     return [{ path: [...path, 'app'], message: `no such application; ${suggestion(site.app, Object.keys(apps))}` }];
   const parsed = app.options.safeParse(site.options ?? {});

@@ -19,11 +19,9 @@ export interface ConfigMistake {
   message: string;
 }
 
-export interface LoadOptions {
-  /** Look at the machine too: directories, secret files, rights; default true. */
-  machine?: boolean;
-  /** What this host is called: sites of other hosts are read, but their directories not looked for. */
-  host?: string;
+export interface LoadOptions extends Partial<Omit<Machine, 'look'>> {
+  /** How closely the machine is looked at (see Machine); `nothing` for whoever only wants to know what is written. Default `trust`. */
+  look?: Machine['look'] | 'nothing';
   /** What the failure names as its step; default `config`. */
   step?: string;
 }
@@ -48,7 +46,7 @@ export async function loadConfig(path: string, options: LoadOptions = {}): Promi
 /** Reads a config and lists what is wrong with it; it is there only where nothing is. */
 export async function readConfig(
   path: string,
-  { machine = true, host }: LoadOptions = {},
+  options: LoadOptions = {},
 ): Promise<{ config?: Config; mistakes: ConfigMistake[] }> {
   const file = resolve(path);
   let text: string;
@@ -61,7 +59,8 @@ export async function readConfig(
         : `it cannot be read (${(error as NodeJS.ErrnoException).code})`;
     return { mistakes: [{ file: path, line: 1, column: 1, key: '', message: why }] };
   }
-  return parseConfig(text, path, machine ? { host } : undefined);
+  const { look = 'trust', step: _, ...machine } = options;
+  return parseConfig(text, path, look === 'nothing' ? undefined : { ...machine, look });
 }
 
 /** As readConfig, of a text. `file` names it in mistakes, and relative paths start at its directory; without `machine` nothing on disk is looked at. */

@@ -8,6 +8,13 @@ import { entries, type PartlyConfig } from './partly.js';
 import { visit } from './visit.js';
 
 export interface Machine {
+  /**
+   * `all`: everything. `trust`: only who could change this file and the programs it names; whether things are there is
+   * left to the steps that need them, so that one site's missing disk stops no other site, nor its own restore.
+   */
+  look: 'all' | 'trust';
+  /** Only this site's programs, secrets and directories. */
+  site?: string | undefined;
   /** What this host is called; sites of other hosts are not looked at. */
   host?: string | undefined;
   /** User ids that may own what is trusted; default root and this process. */
@@ -17,18 +24,15 @@ export interface Machine {
 }
 
 /** What only the machine can tell: directories, secret files, and who could change what we run. */
-export async function checkMachine(
-  config: PartlyConfig,
-  configFile: string,
-  machine: Machine = {},
-): Promise<Finding[]> {
-  const here = onThisHost(config, machine.host);
+export async function checkMachine(config: PartlyConfig, configFile: string, machine: Machine): Promise<Finding[]> {
+  const all = machine.look === 'all';
+  const here = onThisHost(config, machine);
   const work: Promise<Finding[]>[] = [checkTrusted(configFile, [], 'this file', machine)];
   for (const [name, site] of entries(here.sites))
-    if (site.root) work.push(checkRoot(site.root, ['sites', name, 'root']));
+    if (all && site.root) work.push(checkRoot(site.root, ['sites', name, 'root']));
   visit(here, {
     secret: (ref, path) => {
-      if ('file' in ref && ref.file) work.push(checkSecretFile(ref.file, [...path, 'file'], machine));
+      if (all && 'file' in ref && ref.file) work.push(checkSecretFile(ref.file, [...path, 'file'], machine));
       if ('command' in ref && ref.command?.[0])
         work.push(checkProgram(ref.command as string[], dirname(configFile), [...path, 'command'], machine));
     },
@@ -39,13 +43,13 @@ export async function checkMachine(
     },
   });
   const findings = (await Promise.all(work)).flat();
-  return [...findings, ...checkOverlaps(here, realPath)];
+  return all ? [...findings, ...checkOverlaps(here, realPath)] : findings;
 }
 
-/** The config without sites of other hosts, and without repositories that only those use. */
-function onThisHost(config: PartlyConfig, host: string | undefined): PartlyConfig {
+/** The config without sites of other hosts (or of all but one), and without repositories that only those use. */
+function onThisHost(config: PartlyConfig, { host, site: only }: Machine): PartlyConfig {
   const isOurs = (site: { host?: string | undefined }) => site.host === undefined || site.host === host;
-  const sites = entries(config.sites).filter(([, site]) => isOurs(site));
+  const sites = entries(config.sites).filter(([name, site]) => (only === undefined ? isOurs(site) : name === only));
   const usedBy = (repository: string, list: typeof sites) =>
     list.some(([, site]) =>
       site.repositories?.some((use) => (typeof use === 'string' ? use : use?.use) === repository),
@@ -87,6 +91,7 @@ const INTERPRETERS = /^(?:(?:ba|da|z|k)?sh|python[\d.]*|perl|node|ruby|php)$/;
 
 async function checkProgram(argv: string[], cwd: string, path: Path, machine: Machine): Promise<Finding[]> {
   const program = findProgram(argv[0] ?? '', machine.path, cwd);
+  if (!program && machine.look === 'trust') return [];
   if (!program)
     return [{ path, message: `there is no program ${argv[0]} that can be run; install it or correct the path` }];
   const findings = await checkTrusted(program, path, `the program ${program}`, machine);
@@ -100,7 +105,7 @@ async function checkProgram(argv: string[], cwd: string, path: Path, machine: Ma
 async function checkTrusted(file: string, path: Path, what: string, machine: Machine): Promise<Finding[]> {
   const real = realPath(file);
   const found = await stat(real).catch(() => undefined);
-  if (!found) return [{ path, message: `${what} is not there` }];
+  if (!found) return machine.look === 'trust' ? [] : [{ path, message: `${what} is not there` }];
   if (!isTrusted(found, machine))
     return [{ path, message: `${what} belongs to user ${found.uid}; give it to root or to the user of the worker` }];
   if (found.mode & 0o022) return [{ path, message: `${what} can be changed by others; chmod go-w ${real}` }];

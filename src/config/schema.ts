@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { EVENTS } from '../core/events.js';
 import { flag, keep, key, name, path, rate, secret, text } from './fields.js';
 import { Site } from './schema-site.js';
 
@@ -6,19 +7,6 @@ import { Site } from './schema-site.js';
  * holdfast.yaml, as a person writes it: the one source of the JSON Schema, the docs and the messages. Nothing is
  * transformed here, so that a parsed config can be printed again; `derivePlan` turns it into numbers and defaults.
  */
-
-/** What an alarm may be told of: outcomes of runs, and what `watch` and the watchdog see. */
-export const EVENTS = [
-  'started',
-  'completed',
-  'partial',
-  'failed',
-  'skipped',
-  'cancelled',
-  'down',
-  'recovered',
-  'objective',
-] as const;
 
 const on = key(z.array(z.enum(EVENTS)).min(1), 'What it is told of.', ['failed', 'partial', 'down', 'recovered']);
 
