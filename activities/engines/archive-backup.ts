@@ -1,0 +1,171 @@
+import { createHash } from 'node:crypto';
+import { mkdir, open, rename, rm } from 'node:fs/promises';
+import { basename, join } from 'node:path';
+import { Readable } from 'node:stream';
+import { formatBytes } from '../../src/core/durations.js';
+import type { RepositorySpec } from '../../src/core/plan.js';
+import type { BackupRequest, Context, RunResult, Stored } from '../contracts.js';
+import { syncDirectory, writeDurable } from '../site/durable.js';
+import { encrypt } from '../tools/age.js';
+import { findProgram } from '../tools/programs.js';
+import { type Compression, NO_SPACE, packArgs, UNREADABLE } from '../tools/tar.js';
+import { archiveId, clearLeftovers, type Mark, markPath, removeArchive, SAFE } from './archive-mark.js';
+import { IDLE_MS } from './lines.js';
+import { onDisk, writeNote } from './location.js';
+import { assertSources, sourcesOf, walk } from './walk.js';
+
+/** Above this a person should know that every run stores everything again. */
+const LARGE = 20e9;
+
+/** Stores a capture as one file: `.partial`, fsync, rename, and the mark last. */
+export async function backup(repo: RepositorySpec, request: BackupRequest, ctx: Context): Promise<Stored> {
+  await assertSources(request, ctx);
+  const { manifest, runId, kind } = request;
+  const { siteId, captureId, capturedAt } = manifest;
+  const id = archiveId(capturedAt, captureId);
+  if (!SAFE.test(siteId) || !SAFE.test(id))
+    throw ctx.fail('InvalidConfig', `the site id ${siteId} cannot name a directory`, {
+      advice: 'use letters, digits, . _ -',
+    });
+  const dir = join(repo.location, siteId);
+  const compression: Compression = findProgram('zstd') ? 'zstd' : 'gzip';
+  const encrypted = repo.recipients.length > 0;
+  const file = `${id}.tar.${compression === 'zstd' ? 'zst' : 'gz'}${encrypted ? '.age' : ''}`;
+
+  return onDisk(repo, ctx, async () => {
+    await mkdir(dir, { recursive: true, mode: 0o700 });
+    await clearLeftovers(dir, id);
+    const partial = join(dir, `${file}.partial`);
+    try {
+      const source = new Source(await sourcesOf(request, ctx), request.exclude);
+      const written = await pack(repo, compression, source, partial, ctx);
+      // The same capture again takes the place of the old one, whose mark must not speak of the new file.
+      await removeArchive(dir, id, [basename(partial)]);
+      await rename(partial, join(dir, file));
+      await syncDirectory(dir);
+      const snapshot = {
+        ...{ id, captureId, runId, siteId, kind, capturedAt },
+        ...{ storedAt: new Date().toISOString(), complete: true, bytes: source.bytes },
+      };
+      const mark: Mark = {
+        ...{ schema: 1, complete: true, file, ...written, compression, encrypted },
+        ...{ sourceBytes: source.bytes, sourceFiles: source.files, host: manifest.host, site: manifest.site, snapshot },
+      };
+      await writeDurable(markPath(dir, id), `${JSON.stringify(mark, null, 2)}\n`);
+      await writeNote(repo, join(siteId, 'RESTORE.md'), request.restoreText, ctx);
+      if (source.bytes > LARGE)
+        ctx.note(
+          `${formatBytes(source.bytes)} are stored in full each time in ${repo.name}; restic stores changes only`,
+        );
+      return {
+        snapshot: { ...snapshot, repository: repo.name },
+        ...{ bytes: source.bytes, addedBytes: written.bytes, files: source.files },
+      };
+    } catch (error) {
+      await rm(partial, { force: true });
+      throw error;
+    }
+  });
+}
+
+/** The list that tar reads, and what it sums up to. */
+class Source {
+  files = 0;
+  bytes = 0;
+  error: unknown;
+
+  constructor(
+    private readonly roots: string[],
+    private readonly exclude: string[],
+  ) {}
+
+  async *list(): AsyncGenerator<Buffer> {
+    try {
+      for (const root of this.roots)
+        for await (const entry of walk(root, this.exclude)) {
+          if (entry.type !== 'd') this.files++;
+          this.bytes += entry.size;
+          yield Buffer.concat([entry.path, END]);
+        }
+    } catch (error) {
+      // A list that breaks off would look to tar like its end.
+      this.error = error;
+      throw error;
+    }
+  }
+}
+
+const END = Buffer.from([0]);
+
+/** tar → (age) → disk, hashed on the way. */
+async function pack(
+  repo: RepositorySpec,
+  compression: Compression,
+  source: Source,
+  partial: string,
+  ctx: Context,
+): Promise<{ sha256: string; bytes: number }> {
+  const hash = createHash('sha256');
+  const disk = await open(partial, 'w', 0o600);
+  let bytes = 0;
+  let writeError: unknown;
+  const write = async (stdout: Readable): Promise<void> => {
+    try {
+      for await (const chunk of await sealed(repo, stdout, ctx)) {
+        hash.update(chunk);
+        await disk.appendFile(chunk);
+        bytes += chunk.length;
+        ctx.beat({ bytes });
+      }
+    } catch (error) {
+      writeError = error;
+      throw error;
+    }
+  };
+  let writing: Promise<void> | undefined;
+  try {
+    const result = await ctx
+      .run('tar', packArgs(compression), {
+        ...{ input: Readable.from(source.list()), ok: [0, 1, 2], idleMs: IDLE_MS },
+        // Kept, because a slow disk may still be written to when tar has long ended.
+        onStdout: (stdout) => (writing = write(stdout)),
+      })
+      .catch((error) => {
+        throw source.error ?? writeError ?? error;
+      });
+    await writing;
+    if (source.error) throw source.error;
+    judge(repo, result, ctx);
+    await disk.sync();
+    return { sha256: hash.digest('hex'), bytes };
+  } finally {
+    await writing?.catch(() => {});
+    await disk.close();
+  }
+}
+
+async function sealed(repo: RepositorySpec, plain: Readable, ctx: Context): Promise<AsyncIterable<Buffer>> {
+  if (repo.recipients.length === 0) return plain;
+  return encrypt(plain, repo.recipients).catch((cause) => {
+    throw ctx.fail('InvalidConfig', `a recipient of repository ${repo.name} is no age public key`, { cause });
+  });
+}
+
+function judge(repo: RepositorySpec, { exitCode, stderrTail }: RunResult, ctx: Context): void {
+  const details = { tool: 'tar', exitCode, stderrTail };
+  // Exit code 1: members are there, but changed while they were read; the comparison with the manifest judges them.
+  if (exitCode === 1) ctx.note(`files changed while they were stored in ${repo.name}: ${places(stderrTail)}`);
+  if (exitCode !== 2) return;
+  if (NO_SPACE.test(stderrTail))
+    throw ctx.fail('DiskFull', `a disk filled up while tar wrote for ${repo.name}`, { details });
+  if (UNREADABLE.test(stderrTail))
+    throw ctx.fail('SnapshotIncomplete', `tar could not read some of the source for ${repo.name}`, { details });
+  throw ctx.fail('ToolFailed', `tar ended with exit code 2 for repository ${repo.name}`, { details });
+}
+
+function places(stderr: string): string {
+  const named = [...stderr.matchAll(/^tar: (.+): (?:file changed|File removed|File shrank)/gim)].map(
+    ([, path]) => path,
+  );
+  return named.slice(0, 3).join(', ') || 'see the log';
+}

@@ -1,0 +1,7 @@
+import type { RepositorySpec } from '../../src/core/plan.js';
+import type { Engine } from '../contracts.js';
+import { archiveEngine } from './archive.js';
+import { resticEngine } from './restic.js';
+
+/** Every engine by its name in the config: a new one is a file and a line here. */
+export const engines: Record<RepositorySpec['engine'], Engine> = { restic: resticEngine, archive: archiveEngine };

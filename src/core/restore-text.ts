@@ -1,0 +1,86 @@
+import type { Manifest } from './manifest.js';
+import type { RepositorySpec } from './plan.js';
+
+export interface RestoreWay {
+  repository: Pick<RepositorySpec, 'name' | 'engine' | 'location'>;
+  /** Shell lines that put the snapshot below `./restored`. */
+  commands: string[];
+}
+
+const TOOLS: Record<RepositorySpec['engine'], string> = {
+  restic: 'restic 0.14 or newer',
+  archive: 'GNU tar, zstd or gzip, and age where it is encrypted',
+};
+
+/** RESTORE.md: how a person gets this capture back with the engine's own tools, without Holdfast and without Temporal. */
+export function restoreText(manifest: Manifest, ways: readonly RestoreWay[]): string {
+  const { site, app, host, captureId, capturedAt, consistency, staging } = manifest;
+  return [
+    `# Restore ${site} as of ${capturedAt}`,
+    '',
+    `Application ${app} on host ${host}, capture ${captureId}, taken ${consistency === 'stopped' ? 'while it was stopped' : 'while it ran'}.`,
+    'This needs neither Holdfast nor Temporal. Run the lines with `sh`, as root where owners must come back.',
+    '',
+    '## 1. Get the files, below ./restored',
+    '',
+    ...ways.flatMap(wayLines),
+    '## 2. Stop the application, and keep what is there now',
+    '',
+    'Move aside whatever step 3 puts in place; delete it only when the restored application has proven itself.',
+    '',
+    '## 3. Put everything where it belongs',
+    '',
+    ...fenced([
+      ...manifest.databases.flatMap((database) => databaseLines(database, staging)),
+      ...manifest.fileSets.flatMap((set) => fileSetLines(set, staging)),
+    ]),
+    `What was taken, with sizes and hashes: \`./restored${staging}/manifest.json\`.`,
+    ...(manifest.uncovered.length ? ['', `Not in this backup: ${manifest.uncovered.join(', ')}.`] : []),
+    '',
+    '## 4. Start the application, and look at it',
+    '',
+    ...manifest.databases.map(
+      ({ name, fingerprint: { tables } }) =>
+        `- database ${name}: ${Object.keys(tables).length} tables, ${Object.values(tables).reduce((a, b) => a + b, 0)} rows`,
+    ),
+    ...manifest.fileSets.map(({ name, files, bytes }) => `- files ${name}: ${files} files, ${bytes} bytes`),
+    '',
+  ].join('\n');
+}
+
+function wayLines({ repository, commands }: RestoreWay): string[] {
+  return [
+    `### From ${repository.name} (${repository.location})`,
+    '',
+    `Needs ${TOOLS[repository.engine]}.`,
+    '',
+    ...fenced(commands),
+  ];
+}
+
+function databaseLines(database: Manifest['databases'][number], staging: string): string[] {
+  const { path, file, format, kind, mode, uid, gid } = database;
+  const from = quoted(`./restored${staging}/${file}`);
+  const to = quoted(path);
+  const loaded = kind === 'sqlite' && format === 'sql' ? `sqlite3 ${to} < ${from}` : `cp ${from} ${to}`;
+  return [
+    // A write-ahead log of the old database would undo the restored one.
+    `rm -f ${[path, `${path}-wal`, `${path}-shm`, `${path}-journal`].map(quoted).join(' ')}`,
+    loaded,
+    ...(uid === undefined || gid === undefined ? [] : [`chown ${uid}:${gid} ${to}`]),
+    ...(mode === undefined ? [] : [`chmod ${(mode & 0o7777).toString(8)} ${to}`]),
+  ];
+}
+
+function fileSetLines({ name, root, where }: Manifest['fileSets'][number], staging: string): string[] {
+  const from = where === 'staged' ? `${staging}/files/${name}` : root;
+  return [`mkdir -p ${quoted(root)}`, `cp -a ${quoted(`./restored${from}`)}/. ${quoted(root)}/`];
+}
+
+function fenced(commands: readonly string[]): string[] {
+  return ['```sh', ...commands, '```', ''];
+}
+
+function quoted(path: string): string {
+  return /^[\w@%+=:,./-]+$/.test(path) ? path : `'${path.replaceAll("'", "'\\''")}'`;
+}
