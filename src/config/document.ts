@@ -1,4 +1,4 @@
-import { type Document, isAlias, isMap, isScalar, isSeq, LineCounter, type Node, parseDocument } from 'yaml';
+import { type Document, isAlias, isMap, isScalar, isSeq, LineCounter, type Node, parseDocument, visit } from 'yaml';
 import type { Finding, Path } from './findings.js';
 
 /** A YAML text that still knows where each value stands. */
@@ -15,18 +15,11 @@ export function readSource(text: string): Source {
   const lines = new LineCounter();
   // Duplicates are looked for below, where they get a path and a line each instead of ending the parse.
   const doc = parseDocument(text, { lineCounter: lines, uniqueKeys: false, merge: true, prettyErrors: false });
-  const errors = doc.errors.map((error) => ({ ...at(lines, error.pos[0]), message: yamlMessage(error.message) }));
+  const errors = yamlErrors(doc, lines);
   const duplicates: Finding[] = [];
-  let raw: unknown;
-  try {
-    raw = doc.toJS();
-  } catch (error) {
-    // An alias without an anchor only shows here.
-    errors.push({ line: 1, column: 1, message: yamlMessage((error as Error).message) });
-  }
   duplicatesOf(doc.contents, [], duplicates);
   return {
-    raw,
+    raw: errors.length > 0 ? undefined : doc.toJS(),
     errors,
     duplicates,
     locate: (finding) => at(lines, finding.offset ?? offsetOf(doc, finding)),
@@ -38,10 +31,22 @@ function at(lines: LineCounter, offset: number): { line: number; column: number 
   return { line: Math.max(1, line), column: Math.max(1, col) };
 }
 
-function yamlMessage(message: string): string {
-  const first = message.split('\n')[0]!.replace(/ at line \d+.*$/, '');
-  if (/alias/i.test(first)) return 'is no YAML: a text that begins with * must be quoted, as "*/15 * * * *"';
-  return `is no YAML: ${first}`;
+/** One mistake per line; a text that begins with * first, for YAML says things about the rest of that line that help nobody. */
+function yamlErrors(doc: Document, lines: LineCounter): Source['errors'] {
+  const errors: Source['errors'] = [];
+  visit(doc, {
+    Alias: (_, alias) => {
+      if (alias.resolve(doc)) return;
+      const message = 'is no YAML: a text that begins with * must be quoted, as "*/15 * * * *"';
+      errors.push({ ...at(lines, alias.range?.[0] ?? 0), message });
+    },
+  });
+  for (const error of doc.errors) {
+    const place = at(lines, error.pos[0]);
+    if (errors.some(({ line }) => line === place.line)) continue;
+    errors.push({ ...place, message: `is no YAML: ${error.message.split('\n')[0]}` });
+  }
+  return errors;
 }
 
 function duplicatesOf(node: unknown, path: Path, found: Finding[]): void {

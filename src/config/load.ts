@@ -104,8 +104,15 @@ function keyText(path: Path): string {
   );
 }
 
-/** By place, each once: the same directories are compared as written and as they are on disk. */
+/**
+ * By place, each once: the same directories are compared as written and as they are on disk, and what is wrong was taken
+ * out before the rest was looked at, so that it seems to be missing.
+ */
 function inOrder(mistakes: ConfigMistake[]): ConfigMistake[] {
-  const once = new Map(mistakes.map((mistake) => [formatMistake(mistake), mistake]));
+  const wrong = new Set(mistakes.filter(({ message }) => !isMissing(message)).map(({ key }) => key));
+  const real = mistakes.filter(({ key, message }) => !(isMissing(message) && wrong.has(key)));
+  const once = new Map(real.map((mistake) => [formatMistake(mistake), mistake]));
   return [...once.values()].sort((a, b) => a.line - b.line || a.column - b.column);
 }
+
+const isMissing = (message: string) => message.startsWith('is missing');
