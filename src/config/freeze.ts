@@ -17,12 +17,15 @@ export async function loadFrozen(plansDir: string, name: string): Promise<Plan> 
   const unusable = (what: string, cause?: unknown) =>
     failure('StateUnusable', { step: 'plan', host: 'local', what, advice: 'start the run again', cause });
   if (!/^[0-9a-f]{12}$/.test(name)) throw unusable('that is no digest of a plan');
-  let plan: Plan;
+  let frozen: unknown;
   try {
-    plan = Plan.parse(JSON.parse(await readFile(join(plansDir, `${name}.json`), 'utf8')));
+    frozen = JSON.parse(await readFile(join(plansDir, `${name}.json`), 'utf8'));
   } catch (error) {
     throw unusable(`the frozen plan ${name} cannot be read`, error);
   }
-  if (digest(plan) !== name) throw unusable(`the frozen plan ${name} was changed`);
-  return plan;
+  // As it was written: a newer version's defaults make another plan of it, and a run goes on through an upgrade.
+  if (digest(frozen) !== name) throw unusable(`the frozen plan ${name} was changed`);
+  const plan = Plan.safeParse(frozen);
+  if (!plan.success) throw unusable(`the frozen plan ${name} is of another version`, plan.error);
+  return plan.data;
 }
