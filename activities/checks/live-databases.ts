@@ -1,5 +1,5 @@
 import { open, stat } from 'node:fs/promises';
-import { relative } from 'node:path';
+import { dirname, join, relative } from 'node:path';
 import type { FileSetSpec } from '../../src/core/plan.js';
 import { matcher } from '../capture/walk.js';
 import type { Context } from '../contracts.js';
@@ -42,7 +42,7 @@ export async function findLiveDatabases(sets: FileSetSpec[], ctx: Context): Prom
 async function liveKind(path: string): Promise<string | undefined> {
   const head = await headOf(path);
   if (path.endsWith('/PG_VERSION'))
-    return (await stat(path.replace(/PG_VERSION$/, 'base')).catch(() => 0)) && 'PostgreSQL';
+    return (await stat(join(dirname(path), 'base')).catch(() => undefined)) ? 'PostgreSQL' : undefined;
   if (path.endsWith('/ibdata1')) return 'MySQL';
   // bbolt: the first page is a meta page, its magic follows the page header.
   if (head.length >= 20 && head.readUInt32LE(16) === 0xed0cdaed) return 'bolt';
