@@ -56,6 +56,10 @@ export const SiteRecord = z.strictObject({
   revokedFor: z.string().optional(),
   /** The longest stop timeout of the services: how long ensureUp goes on looking after a start. */
   stopTimeoutMs: z.number().default(60_000),
+  /** The section's epoch that its holder is bringing up (ensureUp `finish`): a retry goes on with it, and no undo is replayed. */
+  finishes: z.int().optional(),
+  /** Boot clock until which a stop that was killed may still take effect: the watchdog looks again and starts again. */
+  lookUntil: z.number().optional(),
 });
 export type SiteRecord = z.infer<typeof SiteRecord>;
 
@@ -70,6 +74,15 @@ export interface Section {
 /** How long a section lives without a renewal. */
 export const DEADLINE_MS = 60_000;
 
+export interface Up {
+  downAt?: string;
+  upAt: string;
+  /** Whether this call started it; false where another one did, or where it was up. */
+  started: boolean;
+  /** Why the section had been revoked, and its undo list replayed, before it was finished: a restore is not in place then. */
+  revokedFor?: string;
+}
+
 export interface SiteGuard {
   read(): Promise<SiteRecord>;
   /** idle → held; the same holder re-enters. Anything else answers with who has it: the caller asks Temporal about that run. */
@@ -78,8 +91,8 @@ export interface SiteGuard {
   ): Promise<
     { held: true } | { held: false; by: Holder; phase: SiteRecord['phase']; expired: boolean; locked: boolean }
   >;
-  /** Brings the application up, then gives the site to `holder`. Only after the caller knows that the old run is closed (or unknown, with `expired` and not `locked`). */
-  takeOver(holder: Holder, ctx: Context): Promise<void>;
+  /** Brings the application up, then gives the site to `holder`. Only after the caller knows that the old run is closed (or unknown, with `expired` and not `locked`). Throws SiteBusy where meanwhile another one than `from` has it. */
+  takeOver(holder: Holder, ctx: Context, from?: Holder): Promise<void>;
   /**
    * held → stopped, before the stop: observes `prior` where there is none, raises the epoch, writes deadline, cap and worker, then waits
    * for the watchdog's acknowledgement of this epoch (WatchdogMissing after 10 s; the record goes back to held).
@@ -103,7 +116,7 @@ export interface SiteGuard {
     mode: 'finish' | 'recover',
     options: { epoch?: number; withinMs: number; why?: string },
     ctx: Context,
-  ): Promise<{ downAt?: string; upAt: string; started: boolean }>;
+  ): Promise<Up>;
   /** held → idle, by its holder only; brings the application up first where it is not. Does nothing where another one holds it. */
   release(holder: Holder, ctx: Context): Promise<void>;
 }
@@ -116,6 +129,7 @@ export interface StateDir {
     dir: string;
     record: string;
     recordLock: string;
+    /** Held by every tool of the stopped section, and by whoever raises the epoch. */
     fenceLock: string;
     epoch: string;
     ack: string;
@@ -132,4 +146,6 @@ export interface StateDir {
   work: string;
   hostId: string;
   watchdog: string;
+  /** What the watchdog did, one JSON object per line. */
+  events: string;
 }

@@ -44,6 +44,7 @@ export async function openState(dir: string = defaultStateDir()): Promise<StateD
     work: make('work'),
     hostId: join(root, 'host-id'),
     watchdog: join(root, 'watchdog.json'),
+    events: join(root, 'events.jsonl'),
   };
   await makeHostId(state.hostId);
   return state;

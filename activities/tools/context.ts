@@ -3,7 +3,7 @@ import { type FailureDetails, failure } from '../../src/core/failures.js';
 import type { SecretRef } from '../../src/core/plan.js';
 import type { Context, Progress } from '../contracts.js';
 import type { StateDir } from '../site/api.js';
-import { createRedactor } from './redact.js';
+import { createRedactor, type Redactor } from './redact.js';
 import { createRun } from './run.js';
 
 export interface ContextOptions {
@@ -12,6 +12,8 @@ export interface ContextOptions {
   host: string;
   /** The site, where there is one: names the journalled groups. */
   site?: string;
+  /** Lock file of the stopped section that this step belongs to: its unfenced programs (a stop command) are ended too when it is revoked. */
+  section?: string;
   signal: AbortSignal;
   /** Name of the log below the state's `logs`: `<workflow id>.log`. */
   log: string;
@@ -21,10 +23,26 @@ export interface ContextOptions {
   resolve: (ref: SecretRef, ctx: Pick<Context, 'run' | 'fail'>) => Promise<string>;
 }
 
+const REBIND = Symbol('rebind');
+interface Rebindable {
+  [REBIND]?: (signal: AbortSignal) => Context;
+}
+
+/**
+ * The same step under another signal: for what must be done although the step was cancelled. A copy of the context with another `signal`
+ * is not enough, because its `run` still listens to the old one.
+ */
+export function withSignal(ctx: Context & Rebindable, signal: AbortSignal): Context {
+  return ctx[REBIND]?.(signal) ?? { ...ctx, signal };
+}
+
 /** Makes what a step gives to its parts. All that it says of a program (errors, logs, notes, progress) is redacted. */
 export function createContext(options: ContextOptions): Context {
+  return bind(options, createRedactor());
+}
+
+function bind(options: ContextOptions, redact: Redactor): Context & Rebindable {
   const { state, step, host, site, signal } = options;
-  const redact = createRedactor();
   const listeners = new Set<() => void>();
   const fail: Context['fail'] = (type, what, more = {}) =>
     failure(type, {
@@ -38,6 +56,7 @@ export function createContext(options: ContextOptions): Context {
   const run = createRun({
     state,
     label: site ? `${site} ${step}` : step,
+    section: options.section,
     signal,
     onBeat: (listener) => {
       listeners.add(listener);
@@ -48,6 +67,7 @@ export function createContext(options: ContextOptions): Context {
     fail,
   });
   return {
+    [REBIND]: (other) => bind({ ...options, signal: other }, redact),
     step,
     host,
     signal,

@@ -20,6 +20,8 @@ export interface RunnerOptions {
   state: StateDir;
   /** `<site> <step>`: what a person sees in the journal of groups. */
   label: string;
+  /** Lock file of the stopped section that these programs belong to, fenced or not. */
+  section?: string | undefined;
   signal: AbortSignal;
   /** Calls back on each beat of the step; returns how to end that. */
   onBeat: (listener: () => void) => () => void;
@@ -232,7 +234,7 @@ function wrapped({ runner, program, args, options: { fence } }: Job, group: stri
     pidNamespace: mark.pidNamespace,
     owner: mark,
     label: runner.redact.text(`${runner.label}: ${program}`),
-    ...(fence ? { lockFile: fence.lockFile } : {}),
+    lockFile: fence?.lockFile ?? runner.section,
   }).slice(1);
   const setpriv = findProgram('setpriv');
   return [

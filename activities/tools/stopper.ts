@@ -1,7 +1,9 @@
 import { setTimeout as sleep } from 'node:timers/promises';
+import { groupMembers } from '../site/processes.js';
 import { groupLives, signalGroup } from './groups.js';
 
 const KILL_AFTER_MS = 10_000;
+const LOOK_MS = 20;
 
 /** Ends a process group once, for the first reason given: SIGTERM, 10 s, SIGKILL. */
 export interface Stopper {
@@ -20,8 +22,10 @@ export function createStopper(pid: number, exit: Promise<unknown>): Stopper {
     signalGroup(pid, 'SIGTERM');
     // A frozen program would take neither the signal nor its end.
     signalGroup(pid, 'SIGCONT');
-    await Promise.race([exit, sleep(KILL_AFTER_MS, undefined, { ref: false })]);
-    // Also after the program's own good end: its children may not have cared.
+    // The whole group: a shell is gone at once, its child may still be taking its lock away.
+    const late = performance.now() + KILL_AFTER_MS;
+    while (performance.now() < late && groupLives(pid) && groupMembers(pid).length > 0)
+      await sleep(LOOK_MS, undefined, { ref: false });
     if (groupLives(pid)) signalGroup(pid, 'SIGKILL');
     await exit;
   };

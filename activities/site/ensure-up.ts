@@ -1,0 +1,211 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import { isDeepStrictEqual } from 'node:util';
+import { isFailure } from '../../src/core/failures.js';
+import type { Context } from '../contracts.js';
+import { services } from '../services/index.js';
+import { DEADLINE_MS, type SiteRecord, type StateDir, type Up } from './api.js';
+import { bringUp } from './application.js';
+import { assertStopped } from './assert-stopped.js';
+import { fenceOf, raiseEpoch, replayUndo } from './fence.js';
+import { bootClock, bootId, liveness, ownMark } from './marks.js';
+import { readRecord, type SitePaths, updateRecord } from './record.js';
+import { endSection } from './strays.js';
+
+/*
+ * The way up, for everybody. What holds at every instruction, whoever is killed or frozen there:
+ *
+ * 1. The record is replaced whole, durable, by compare and change under a lock that a dead process cannot keep and a frozen one loses.
+ * 2. `stopped`, with `prior` and the services, is durable before anything is stopped; `prior` goes only after the application was healthy.
+ *    So from any cut point the record alone says what to start.
+ * 3. Who brings the application up has claimed the record: its epoch went up by one, `worker` and `deadline` are the claimant's.
+ *    A claim lives as long as its process and its renewed deadline. Two claimants have different epochs; the higher one counts.
+ * 4. Tools of the section run under the fence lock, at its epoch. The claimant raises the epoch file under that same lock, after ending
+ *    what holds it: from then on nothing of the section runs or can begin. Only then undo is replayed, and only then is anything started.
+ * 5. Undo runs under the fence at the claimant's epoch, so a claimant that was frozen and superseded cannot move a file late. Each step
+ *    looks at what is there; the list is emptied, durable, before the start, because a replay after it could move live data away.
+ * 6. No undo is replayed while the application may run: a recoverer with undo entries stops it first and asserts that.
+ * 7. A claimant that finds the epoch beyond its own does nothing more: it watches until the application is up.
+ */
+
+export interface UpOptions {
+  epoch?: number | undefined;
+  withinMs: number;
+  why?: string;
+  deadlineMs?: number;
+}
+
+const RENEW_PART = 6;
+const OBSERVE_MS = 50;
+/** The section's own tools have ended when its holder finishes it; a stray of an earlier attempt gets so long. */
+const PATIENCE_SECONDS = 2;
+
+/** Why whoever works at this record has no say any more: its process ended, or it lapsed. */
+export function expired(record: SiteRecord): string | undefined {
+  const gone = record.worker && record.worker.bootId === bootId() && liveness(record.worker) === 'dead';
+  return gone ? `its worker (pid ${record.worker?.pid}) is gone` : lapsed(record);
+}
+
+/** Why the section is over although its worker may live: another boot, or a deadline that has passed. */
+export function lapsed(record: SiteRecord): string | undefined {
+  if (record.bootId !== bootId()) return 'the machine was started anew';
+  const now = bootClock();
+  if (record.deadline === undefined || now >= record.deadline) return 'its worker gave no sign of life';
+  if (record.cap !== undefined && now >= record.cap) return 'limits.downtime is spent';
+  return undefined;
+}
+
+/** Whether the application may be down. */
+export const isDown = (record: SiteRecord): boolean => record.phase === 'stopped' || record.phase === 'revoked';
+
+/** See SiteGuard.ensureUp. */
+export async function ensureUp(
+  state: StateDir,
+  site: string,
+  mode: 'finish' | 'recover',
+  options: UpOptions,
+  ctx: Context,
+): Promise<Up> {
+  const paths = state.site(site);
+  const end = performance.now() + options.withinMs;
+  const deadlineMs = options.deadlineMs ?? DEADLINE_MS;
+  for (;;) {
+    ctx.signal.throwIfAborted();
+    const claimed = await claim(paths, site, mode, { ...options, deadlineMs });
+    // Up already; or up meanwhile, and stopped again by a section that is none of our business.
+    if ('record' in claimed && (!isDown(claimed.record) || claimed.foreign)) return report(claimed.record, false);
+    const left = end - performance.now();
+    if ('mine' in claimed) {
+      try {
+        return await work(state, site, claimed.mine, { ...options, withinMs: Math.max(0, left), deadlineMs }, ctx);
+      } catch (error) {
+        if (!isFailure(error, 'SectionRevoked')) throw error;
+      }
+    } else if (left <= 0) {
+      throw ctx.fail('NotHealthy', `${site} is still being brought up by pid ${claimed.record.worker?.pid}`);
+    }
+    ctx.beat();
+    await sleep(OBSERVE_MS, undefined, { signal: ctx.signal }).catch(() => ctx.signal.throwIfAborted());
+  }
+}
+
+/** Calls of this process that work at a claim: its mark alone cannot tell them apart. */
+const working = new Set<string>();
+
+async function claim(
+  paths: SitePaths,
+  site: string,
+  mode: 'finish' | 'recover',
+  options: UpOptions & { deadlineMs: number },
+): Promise<{ mine: SiteRecord } | { record: SiteRecord; foreign: boolean }> {
+  let mine = false;
+  let foreign = false;
+  const record = await updateRecord(paths, site, (now) => {
+    mine = false;
+    foreign = false;
+    if (!isDown(now)) return undefined;
+    const finishing = mode === 'finish' && now.phase === 'stopped';
+    const ours = finishing && (options.epoch === now.epoch || options.epoch === now.finishes);
+    // Two of a kind: one works, the other watches. A recovery overrides a finish that has not come to its end.
+    const busy = now.phase === 'revoked' || (finishing && now.finishes !== undefined);
+    const owned = busy && !expired(now) && !(isOwn(now) && !working.has(`${paths.record} ${now.epoch}`));
+    // Decided on an older record: what is to be done for that one is done, or is being done.
+    const stale = mode === 'finish' ? finishing && !ours : (options.epoch ?? now.epoch) !== now.epoch;
+    foreign = stale && now.phase === 'stopped' && now.finishes === undefined;
+    if (owned || foreign || (stale && !expired(now))) return undefined;
+    mine = true;
+    const { cap: _, finishes: __, ...rest } = now;
+    return {
+      ...rest,
+      phase: finishing ? 'stopped' : 'revoked',
+      epoch: now.epoch + 1,
+      worker: ownMark(),
+      bootId: bootId(),
+      deadline: bootClock() + options.deadlineMs,
+      ...(finishing
+        ? { finishes: options.epoch as number }
+        : { revokedFor: now.revokedFor ?? options.why ?? 'recovery' }),
+    };
+  });
+  return mine ? { mine: record } : { record, foreign };
+}
+
+function isOwn({ worker }: SiteRecord): boolean {
+  return worker !== undefined && worker.pid === process.pid && isDeepStrictEqual(worker, ownMark());
+}
+
+/** Does what a claim is for; throws SectionRevoked where another claim has come meanwhile. */
+async function work(
+  state: StateDir,
+  site: string,
+  claimed: SiteRecord,
+  options: UpOptions & { deadlineMs: number },
+  ctx: Context,
+): Promise<Up> {
+  const paths = state.site(site);
+  const { epoch, services: specs, prior = {} } = claimed;
+  const key = `${paths.record} ${epoch}`;
+  const change = (next: (record: SiteRecord) => SiteRecord) =>
+    updateRecord(paths, site, (now) => {
+      if (now.epoch !== epoch || !isDown(now)) throw ctx.fail('SectionRevoked', `${site} was taken over`);
+      return next(now);
+    });
+  const renewal = setInterval(() => {
+    change((now) => ({ ...now, deadline: bootClock() + options.deadlineMs })).catch(() => {});
+  }, options.deadlineMs / RENEW_PART);
+  working.add(key);
+  try {
+    if (claimed.phase === 'revoked') await endSection(state, paths.fenceLock);
+    await raiseEpoch(state, paths, epoch, PATIENCE_SECONDS, ctx);
+    if (claimed.phase === 'revoked' && claimed.undo.length > 0) {
+      await stopAll(claimed, ctx);
+      await replayUndo(fenceOf(paths, epoch), claimed.undo, ctx);
+      await change((now) => ({ ...now, undo: [] }));
+    }
+    const go = async (): Promise<void> => {
+      const now = await readRecord(paths, site);
+      if (now.epoch !== epoch) throw ctx.fail('SectionRevoked', `${site} was taken over`);
+    };
+    await bringUp(specs, prior, options.withinMs, go, ctx);
+    return report(await change(up), true);
+  } catch (error) {
+    // Whoever looks next must not wait for our deadline.
+    if (!isFailure(error, 'SectionRevoked')) await change((now) => ({ ...now, deadline: bootClock() })).catch(() => {});
+    throw error;
+  } finally {
+    clearInterval(renewal);
+    working.delete(key);
+  }
+}
+
+/** The record after a healthy start. `prior` stays while a stop that was killed may still take effect. */
+function up(now: SiteRecord): SiteRecord {
+  const { deadline, cap, worker, finishes, prior, lookUntil, bootId: _, ...rest } = now;
+  const next: SiteRecord = { ...rest, phase: now.holder ? 'held' : 'idle', undo: [], upAt: new Date().toISOString() };
+  if (now.phase === 'stopped') return worker ? { ...next, worker } : next;
+  return { ...next, bootId: bootId(), lookUntil: bootClock() + now.stopTimeoutMs, ...(prior ? { prior } : {}) };
+}
+
+/** Stops what may run of the application, as well as that goes, and makes sure that it does not. */
+async function stopAll(record: SiteRecord, ctx: Context): Promise<void> {
+  for (const spec of record.services) {
+    const units = record.prior?.[spec.name] ?? [];
+    await services[spec.kind].stop(spec, units, ctx).catch((error) => {
+      if (!isFailure(error)) throw error;
+      ctx.note(error.message);
+    });
+  }
+  await assertStopped(
+    record.services,
+    record.undo.map(({ from }) => from),
+    ctx,
+  );
+}
+
+function report(record: SiteRecord, started: boolean): Up {
+  return {
+    upAt: record.upAt ?? new Date().toISOString(),
+    started,
+    ...(record.downAt === undefined ? {} : { downAt: record.downAt }),
+    ...(record.revokedFor === undefined ? {} : { revokedFor: record.revokedFor }),
+  };
+}

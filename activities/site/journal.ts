@@ -1,0 +1,47 @@
+import { mkdir, readdir, readFile, rm, stat } from 'node:fs/promises';
+import { join } from 'node:path';
+import type { StateDir } from './api.js';
+import { syncDirectory, writeDurable } from './durable.js';
+
+const SUFFIX = '.journal';
+
+/**
+ * The journal of a capture: runs a step once and gives its result again on a repeat, also where Temporal was away between "done" and
+ * "reported". The result must be JSON. A step that dies or fails leaves nothing and runs again.
+ */
+export async function once<T>(
+  state: StateDir,
+  site: string,
+  captureId: string,
+  step: string,
+  run: () => Promise<T>,
+): Promise<T> {
+  const directory = join(state.captures(site), `${captureId}${SUFFIX}`);
+  const file = join(directory, `${encodeURIComponent(step)}.json`);
+  const done = await readFile(file, 'utf8').catch((error: NodeJS.ErrnoException) => {
+    if (error.code !== 'ENOENT') throw error;
+    return undefined;
+  });
+  if (done !== undefined) return (JSON.parse(done) as { result: T }).result;
+  const result = await run();
+  await mkdir(directory, { recursive: true, mode: 0o700 });
+  await syncDirectory(state.captures(site));
+  await writeDurable(file, JSON.stringify({ step, at: new Date().toISOString(), result }));
+  return result;
+}
+
+/** Removes the journal of a capture whose run has ended; a run without a capture has none. */
+export async function clearJournal(state: StateDir, site: string, captureId: string | undefined): Promise<void> {
+  if (!captureId) return;
+  await rm(join(state.captures(site), `${captureId}${SUFFIX}`), { recursive: true, force: true });
+}
+
+/** Removes journals that runs without an end left behind, by their age. */
+export async function forgetJournals(state: StateDir, site: string, olderThanMs: number): Promise<void> {
+  const directory = state.captures(site);
+  for (const name of await readdir(directory)) {
+    const path = join(directory, name);
+    if (name.endsWith(SUFFIX) && Date.now() - (await stat(path)).mtimeMs > olderThanMs)
+      await rm(path, { recursive: true, force: true });
+  }
+}

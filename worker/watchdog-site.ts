@@ -1,0 +1,120 @@
+import { statSync } from 'node:fs';
+import { rename, writeFile } from 'node:fs/promises';
+import type { Context } from '../activities/contracts.js';
+import type { SiteRecord, StateDir } from '../activities/site/api.js';
+import { bringUp } from '../activities/site/application.js';
+import { ensureUp, expired, isDown } from '../activities/site/ensure-up.js';
+import { isRunning } from '../activities/site/health.js';
+import { bootClock, bootId } from '../activities/site/marks.js';
+import { readRecord, updateRecord } from '../activities/site/record.js';
+import type { WatchdogEvent } from './watchdog.js';
+
+type Tell = (event: Omit<WatchdogEvent, 'at'>) => Promise<void>;
+
+/** One site under watch. */
+export interface SiteWatch {
+  /** Looks once; long work goes on beside it, one at a time. */
+  tick(): Promise<void>;
+  settled(): Promise<void>;
+}
+
+/** One attempt to bring the application up; then a pause that doubles. */
+const ATTEMPT_MS = 120_000;
+const FIRST_PAUSE_MS = 500;
+const LONGEST_PAUSE_MS = 30_000;
+/** How often an application that was just brought up is looked at. */
+const LOOK_MS = 500;
+
+export function createSiteWatch(state: StateDir, site: string, ctx: Context, tell: Tell): SiteWatch {
+  const paths = state.site(site);
+  let record: SiteRecord | undefined;
+  let seen = '';
+  let acked = -1;
+  let work: Promise<void> | undefined;
+  let failures = 0;
+  let notBefore = 0;
+
+  const reread = async (): Promise<void> => {
+    const found = statSync(paths.record, { bigint: true, throwIfNoEntry: false });
+    const mark = found ? `${found.ino} ${found.mtimeNs} ${found.size}` : '';
+    if (mark === seen) return;
+    seen = mark;
+    record = undefined;
+    try {
+      record = mark ? await readRecord(paths, site) : undefined;
+    } catch (error) {
+      await tell({ site, what: 'unreadable', said: (error as Error).message });
+    }
+  };
+
+  const acknowledge = async ({ epoch }: SiteRecord): Promise<void> => {
+    if (acked === epoch) return;
+    await writeFile(`${paths.ack}.new`, `${epoch}\n`, { mode: 0o600 });
+    await rename(`${paths.ack}.new`, paths.ack);
+    acked = epoch;
+  };
+
+  const recover = async ({ epoch }: SiteRecord, why: string): Promise<void> => {
+    const began = performance.now();
+    await tell({ site, what: 'revoked', said: `epoch ${epoch}: ${why}; the application is brought up` });
+    try {
+      const { started } = await ensureUp(state, site, 'recover', { epoch, withinMs: ATTEMPT_MS, why }, ctx);
+      failures = 0;
+      const took = Math.round(performance.now() - began);
+      await tell({ site, what: 'up', said: started ? `healthy after ${took} ms` : 'somebody else brought it up' });
+    } catch (error) {
+      if (ctx.signal.aborted) return;
+      const pause = Math.min(FIRST_PAUSE_MS * 2 ** failures++, LONGEST_PAUSE_MS);
+      notBefore = performance.now() + pause;
+      await tell({ site, what: 'down', said: `${(error as Error).message} (again in ${pause} ms)` });
+    }
+  };
+
+  /** A stop command that was killed may have asked for a stop that comes only now. */
+  const lookAgain = async ({ services, prior = {}, epoch, lookUntil = 0 }: SiteRecord): Promise<void> => {
+    notBefore = performance.now() + LOOK_MS;
+    const unchanged = async (): Promise<boolean> => {
+      const now = await readRecord(paths, site);
+      return now.epoch === epoch && !isDown(now);
+    };
+    if (bootClock() >= lookUntil) {
+      await updateRecord(paths, site, (now) => {
+        if (now.epoch !== epoch || isDown(now)) return undefined;
+        const { prior: _, lookUntil: __, ...rest } = now;
+        return rest;
+      });
+      return;
+    }
+    const runs = await Promise.all(services.map((spec) => isRunning(spec, prior[spec.name] ?? [], ctx)));
+    if (runs.every(Boolean) || !(await unchanged())) return;
+    await tell({ site, what: 'restarted', said: 'the application was stopped by a late stop; it is started again' });
+    const go = async (): Promise<void> => {
+      if (!(await unchanged())) throw ctx.fail('SectionRevoked', `${site} was stopped by another section`);
+    };
+    await bringUp(services, prior, ATTEMPT_MS, go, ctx);
+  };
+
+  const begin = (task: Promise<void>): void => {
+    work = task
+      .catch((error: Error) => tell({ site, what: 'down', said: error.message }))
+      .finally(() => {
+        work = undefined;
+      });
+  };
+
+  return {
+    async tick() {
+      await reread();
+      if (!record) return;
+      const now = record;
+      if (now.phase === 'stopped' && now.bootId === bootId()) await acknowledge(now);
+      if (work || performance.now() < notBefore) return;
+      const why = isDown(now) ? expired(now) : undefined;
+      if (why) begin(recover(now, why));
+      else if (!isDown(now) && now.lookUntil !== undefined) begin(lookAgain(now));
+    },
+    settled: async () => {
+      await work;
+    },
+  };
+}

@@ -1,0 +1,99 @@
+import { appendFile } from 'node:fs/promises';
+import { hostname } from 'node:os';
+import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { Context } from '../activities/contracts.js';
+import type { StateDir } from '../activities/site/api.js';
+import { knownSites } from '../activities/site/recover.js';
+import { openState } from '../activities/site/state.js';
+import { endStrays } from '../activities/site/strays.js';
+import { writeStatus } from '../activities/site/watchdog-status.js';
+import { createContext } from '../activities/tools/context.js';
+import { holdLock } from '../activities/tools/lock.js';
+import { resolveSecret } from '../src/config/secrets.js';
+import { failure } from '../src/core/failures.js';
+import { createSiteWatch, type SiteWatch } from './watchdog-site.js';
+
+export interface WatchdogEvent {
+  at: string;
+  site?: string;
+  what: 'started' | 'ended' | 'strays' | 'revoked' | 'up' | 'down' | 'restarted' | 'unreadable';
+  said: string;
+}
+
+export interface WatchdogOptions {
+  stateDir?: string;
+  signal: AbortSignal;
+  log?: (line: string) => void;
+}
+
+const TICK_MS = 50;
+const STRAYS_MS = 1_000;
+const STATUS_MS = 5_000;
+
+/**
+ * The resident process's loop: acknowledges each stopped section, and brings the application up when the section's worker is dead, the
+ * machine was started anew, or the deadline or the cap has passed. Needs neither Temporal nor the config. Resolves when `signal` aborts;
+ * throws StateUnusable where another watchdog has this state directory.
+ */
+export async function runWatchdog({ stateDir, signal, log = () => {} }: WatchdogOptions): Promise<void> {
+  const state = await openState(stateDir);
+  const lock = await holdLock(join(state.root, 'watchdog.lock'), { waitSeconds: 0 });
+  if (!lock)
+    throw failure('StateUnusable', {
+      step: 'watchdog',
+      host: hostname(),
+      what: `another watchdog runs on ${state.root}`,
+      advice: 'nothing: one is enough',
+    });
+  const tell = async (event: Omit<WatchdogEvent, 'at'>): Promise<void> => {
+    log(`${event.site ? `${event.site}: ` : ''}${event.said}`);
+    const line = `${JSON.stringify({ at: new Date().toISOString(), ...event })}\n`;
+    // A full disk must not keep the watchdog from its work.
+    await appendFile(state.events, line, { mode: 0o600 }).catch(() => {});
+  };
+  const watches = new Map<string, SiteWatch>();
+  const last = { strays: 0, status: 0 };
+  try {
+    await writeStatus(state);
+    await tell({ what: 'started', said: `watchdog runs as pid ${process.pid}` });
+    while (!signal.aborted) {
+      for (const site of knownSites(state)) {
+        let watch = watches.get(site);
+        if (!watch) {
+          watch = createSiteWatch(state, site, watchdogContext(state, site, signal), tell);
+          watches.set(site, watch);
+        }
+        await watch.tick();
+      }
+      const now = performance.now();
+      if (now - last.strays > STRAYS_MS) {
+        last.strays = now;
+        const ended = await endStrays(state).catch((error: Error) => [error.message]);
+        if (ended.length > 0)
+          await tell({ what: 'strays', said: `ended what a dead worker left: ${ended.join(', ')}` });
+      }
+      if (now - last.status > STATUS_MS) {
+        last.status = now;
+        await writeStatus(state).catch(() => {});
+      }
+      await sleep(TICK_MS, undefined, { signal }).catch(() => {});
+    }
+    await Promise.all([...watches.values()].map((watch) => watch.settled()));
+    await tell({ what: 'ended', said: 'watchdog ends' });
+  } finally {
+    await lock.release();
+  }
+}
+
+function watchdogContext(state: StateDir, site: string, signal: AbortSignal): Context {
+  return createContext({
+    state,
+    step: 'watchdog',
+    host: hostname(),
+    site,
+    signal,
+    log: `watchdog-${site}.log`,
+    resolve: resolveSecret,
+  });
+}
