@@ -110,6 +110,8 @@ export interface PruneInput extends StepInput {
   /** What this run has verified: its report is not written yet. */
   verified?: string;
   verifyFailed?: boolean;
+  /** The source as this run stored it. */
+  source?: { files: number; bytes: number };
 }
 
 export interface Pruned extends StepResult {

@@ -107,6 +107,7 @@ async function keep(
           dryRun: false,
           allow: [],
           verified: snapshot.id,
+          source: { files, bytes: bytes ?? 0 },
         }),
       );
     }

@@ -47,11 +47,15 @@ export async function conduct(
   const report = run.end(ending.outcome, ending.said);
   if (frame) {
     const { base, steps } = frame;
-    await always(() =>
-      run.step('finish', () =>
-        steps.finish(headline(report), { ...base, report, held: ask.holds && !frame.prepared.heldBy }),
-      ),
-    );
+    try {
+      await always(() =>
+        run.step('finish', () =>
+          steps.finish(headline(report), { ...base, report, held: ask.holds && !frame.prepared.heldBy }),
+        ),
+      );
+    } catch (error) {
+      run.failed('finish', error);
+    }
   }
   return close(report);
 }
@@ -71,15 +75,16 @@ async function withHooks(frame: Frame, hooks: boolean, body: (frame: Frame) => P
   } catch (error) {
     ending = endOf(run, error);
   }
-  const after = ending.outcome === 'failed' ? 'onFailure' : 'after';
-  if (has(after)) {
+  for (const hook of ending.outcome === 'failed' ? (['onFailure', 'after'] as const) : (['after'] as const)) {
+    if (!has(hook)) continue;
     try {
-      await always(() => call(after, `Run the hook ${after}`, ending.outcome));
+      await always(() => call(hook, `Run the hook ${hook}`, ending.outcome));
     } catch (error) {
-      // What was stored is stored: a failing clean-up hook makes the run partial, never undone.
-      run.failed(after, error);
-      if (ending.outcome === 'completed')
-        return { outcome: 'partial', said: `PARTIAL: ${ending.said}; the hook ${after} failed` };
+      // What was stored is stored: a failing clean-up hook makes the run partial, it undoes nothing.
+      run.failed(hook, error);
+      if (ending.outcome === 'completed') {
+        ending = { outcome: 'partial', said: `PARTIAL: ${ending.said}; the hook ${hook} failed` };
+      }
     }
   }
   return ending;

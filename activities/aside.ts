@@ -1,0 +1,41 @@
+import { readFile, rm } from 'node:fs/promises';
+import { join } from 'node:path';
+import { z } from 'zod';
+import { exists } from './capture/copy.js';
+import type { StateDir } from './site/api.js';
+import { writeDurable } from './site/durable.js';
+
+/** What restores in place have put aside: shown by `status`, dropped after 7 days. */
+const Asides = z.array(z.object({ path: z.string(), at: z.string(), snapshot: z.string() }));
+export type Aside = z.infer<typeof Asides>[number];
+
+const KEPT_MS = 7 * 86_400_000;
+
+export async function readAsides(state: StateDir, site: string): Promise<Aside[]> {
+  const text = await readFile(pathOf(state, site), 'utf8').catch(() => '[]');
+  return Asides.catch([]).parse(JSON.parse(text));
+}
+
+export async function noteAside(state: StateDir, site: string, aside: Aside): Promise<void> {
+  const others = (await readAsides(state, site)).filter(({ path }) => path !== aside.path);
+  await write(state, site, [...others, aside]);
+}
+
+/** Removes what has been kept long enough, and forgets what is gone. */
+export async function dropOldAsides(state: StateDir, site: string, now = Date.now()): Promise<void> {
+  const all = await readAsides(state, site);
+  const left: Aside[] = [];
+  for (const aside of all) {
+    if (now - Date.parse(aside.at) > KEPT_MS) await rm(aside.path, { recursive: true, force: true });
+    else if (await exists(aside.path)) left.push(aside);
+  }
+  if (left.length !== all.length) await write(state, site, left);
+}
+
+async function write(state: StateDir, site: string, asides: Aside[]): Promise<void> {
+  await writeDurable(pathOf(state, site), JSON.stringify(asides, null, 1));
+}
+
+function pathOf(state: StateDir, site: string): string {
+  return join(state.site(site).dir, 'aside.json');
+}

@@ -1,0 +1,45 @@
+import type { Manifest } from '../../src/core/manifest.js';
+import type { Plan } from '../../src/core/plan.js';
+import type { Context } from '../contracts.js';
+import { databases } from '../databases/index.js';
+import { walk } from './walk.js';
+
+/** What a restore would change, for the person who approves it: rows per table and files per set, now → then. */
+export async function changesSince(manifest: Manifest, plan: Plan, ctx: Context): Promise<string[]> {
+  const changes: string[] = [];
+  for (const entry of manifest.databases) {
+    const kind = databases[entry.kind as keyof typeof databases];
+    const then = entry.fingerprint.tables;
+    let now: Record<string, number> | undefined;
+    try {
+      now = (await kind.inspect(entry.path, 'file', ctx)).tables;
+    } catch {
+      // The live state may be a wreck: that is why it is restored.
+      ctx.signal.throwIfAborted();
+      changes.push(
+        `${entry.name}: the live one cannot be read → ${total(then)} rows in ${Object.keys(then).length} tables`,
+      );
+      continue;
+    }
+    const names = [...new Set([...Object.keys(now), ...Object.keys(then)])].sort();
+    const different = names.filter((name) => now?.[name] !== then[name]);
+    changes.push(
+      different.length === 0
+        ? `${entry.name}: the same rows in all ${names.length} tables`
+        : `${entry.name}: ${different.map((name) => `${name} ${now?.[name] ?? 'none'} → ${then[name] ?? 'none'}`).join(', ')}`,
+    );
+  }
+  for (const entry of manifest.fileSets) {
+    const spec = plan.fileSets.find(({ name }) => name === entry.name);
+    let files = 0;
+    for await (const line of walk(spec ?? { root: entry.root, include: [], exclude: [] }, () => {})) {
+      if (line.t === 'f' && ++files % 1000 === 0) ctx.beat();
+    }
+    changes.push(`${entry.name}: ${files} → ${entry.files} files`);
+  }
+  return changes;
+}
+
+function total(tables: Record<string, number>): number {
+  return Object.values(tables).reduce((sum, rows) => sum + rows, 0);
+}

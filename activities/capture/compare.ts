@@ -1,0 +1,110 @@
+import { lstat } from 'node:fs/promises';
+import { join } from 'node:path';
+import { FileLine, type FileSetEntry, type Manifest } from '../../src/core/manifest.js';
+import type { Context, ListedFile } from '../contracts.js';
+import { FILES } from './layout.js';
+import { readLines, sortFile, writeLines } from './lines.js';
+
+/** What a listing shows against a manifest. `places` are paths, at most 20 of each. */
+export interface Differences {
+  /** In the manifest, not in the snapshot. */
+  missing: number;
+  /** Of another kind or size than the manifest says. */
+  changed: number;
+  missingPaths: string[];
+  changedPaths: string[];
+  compared: number;
+}
+
+/**
+ * Compares what a snapshot holds with its manifest: each listed file is there, of its kind and size. Both sides are
+ * sorted on disk and read side by side, so memory stays flat at millions of files. `staging` holds the lists.
+ */
+export async function compare(
+  manifest: Manifest,
+  staging: string,
+  contents: AsyncIterable<ListedFile>,
+  workDir: string,
+  ctx: Context,
+): Promise<Differences> {
+  const have = join(workDir, 'have.txt');
+  const want = join(workDir, 'want.txt');
+  await writeLines(have, listed(contents, ctx));
+  await writeLines(want, wanted(manifest, staging));
+  await sortFile(have, ctx);
+  await sortFile(want, ctx);
+  return join2(readLines(want), readLines(have));
+}
+
+async function* listed(contents: AsyncIterable<ListedFile>, ctx: Context): AsyncGenerator<string> {
+  let count = 0;
+  for await (const file of contents) {
+    if (++count % 1000 === 0) ctx.beat({ files: count });
+    yield line(file.path, file.type, file.type === 'f' ? file.size : 0);
+  }
+}
+
+async function* wanted(manifest: Manifest, staging: string): AsyncGenerator<string> {
+  for (const database of manifest.databases) yield line(join(manifest.staging, database.file), 'f', database.bytes);
+  for (const set of manifest.fileSets) {
+    const root = rootInSnapshot(manifest, set);
+    for await (const text of readLines(join(staging, set.list))) {
+      const entry = FileLine.parse(JSON.parse(text));
+      yield line(join(root, entry.p), entry.t, entry.s);
+    }
+  }
+}
+
+/** Where a set's files lie in a snapshot, absolute. */
+export function rootInSnapshot(manifest: Manifest, set: FileSetEntry): string {
+  return set.where === 'staged' ? join(manifest.staging, FILES, set.name) : set.root;
+}
+
+/** The path comes first and ends with a tab, which JSON never holds in the clear: lines of one path stand together. */
+function line(path: string, type: string, size: number): string {
+  return `${JSON.stringify(path)}\t${type}\t${size}`;
+}
+
+const PLACES = 20;
+
+async function join2(want: AsyncIterator<string>, have: AsyncIterator<string>): Promise<Differences> {
+  const found: Differences = { missing: 0, changed: 0, missingPaths: [], changedPaths: [], compared: 0 };
+  let right = await have.next();
+  for (let left = await want.next(); !left.done; left = await want.next()) {
+    const key = keyOf(left.value);
+    while (!right.done && before(keyOf(right.value), key)) right = await have.next();
+    found.compared++;
+    if (right.done || keyOf(right.value) !== key) {
+      found.missing++;
+      if (found.missingPaths.length < PLACES) found.missingPaths.push(JSON.parse(key) as string);
+    } else if (right.value !== left.value) {
+      found.changed++;
+      if (found.changedPaths.length < PLACES) found.changedPaths.push(JSON.parse(key) as string);
+    }
+  }
+  return found;
+}
+
+function keyOf(text: string): string {
+  return text.slice(0, text.indexOf('\t'));
+}
+
+/** Bytewise, as `LC_ALL=C sort` has it; with the tab that follows each path. */
+function before(a: string, b: string): boolean {
+  return Buffer.compare(Buffer.from(`${a}\t`), Buffer.from(`${b}\t`)) < 0;
+}
+
+/** Compares a restored tree with the lists: `relocate` maps a path of the snapshot into it. */
+export async function* listRestored(
+  manifest: Manifest,
+  staging: string,
+  relocate: (path: string) => string,
+): AsyncGenerator<ListedFile> {
+  for await (const text of wanted(manifest, staging)) {
+    const path = JSON.parse(keyOf(text)) as string;
+    const stats = await lstat(relocate(path)).catch(() => undefined);
+    if (!stats) continue;
+    const type = stats.isFile() ? 'f' : stats.isDirectory() ? 'd' : stats.isSymbolicLink() ? 'l' : 'o';
+    yield { path, type, size: stats.size, mtimeMs: stats.mtimeMs };
+  }
+}

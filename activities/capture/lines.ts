@@ -1,0 +1,39 @@
+import { createHash } from 'node:crypto';
+import { once } from 'node:events';
+import { createReadStream, createWriteStream } from 'node:fs';
+import { createInterface } from 'node:readline';
+import { finished } from 'node:stream/promises';
+import type { Context } from '../contracts.js';
+
+/** Writes text lines as they come, without holding them; returns how many. */
+export async function writeLines(path: string, lines: AsyncIterable<string>): Promise<number> {
+  const out = createWriteStream(path, { mode: 0o600, flush: true });
+  let count = 0;
+  try {
+    for await (const line of lines) {
+      count++;
+      if (!out.write(`${line}\n`)) await once(out, 'drain');
+    }
+  } finally {
+    out.end();
+  }
+  await finished(out);
+  return count;
+}
+
+export async function* readLines(path: string): AsyncGenerator<string> {
+  for await (const line of createInterface({ input: createReadStream(path), crlfDelay: Number.POSITIVE_INFINITY })) {
+    if (line !== '') yield line;
+  }
+}
+
+/** Sorts a file of lines bytewise in place: on disk, so that millions of lines need no memory. */
+export async function sortFile(path: string, ctx: Context): Promise<void> {
+  await ctx.run('sort', ['-o', path, path], { env: { LC_ALL: 'C', TMPDIR: '/tmp' } });
+}
+
+export async function sha256Of(path: string): Promise<string> {
+  const hash = createHash('sha256');
+  for await (const chunk of createReadStream(path, { highWaterMark: 1 << 20 })) hash.update(chunk as Buffer);
+  return hash.digest('hex');
+}

@@ -1,0 +1,70 @@
+import type { Stats } from 'node:fs';
+import { lstat, opendir, readlink } from 'node:fs/promises';
+import { join } from 'node:path';
+import picomatch from 'picomatch';
+import type { FileLine } from '../../src/core/manifest.js';
+import type { FileSetSpec } from '../../src/core/plan.js';
+
+/** Whether a path (relative to the set's root) belongs to the set. A pattern that names a directory takes all below it. */
+export function matcher(set: Pick<FileSetSpec, 'include' | 'exclude'>): (relative: string) => boolean {
+  const compile = (patterns: string[]) =>
+    picomatch(
+      patterns.flatMap((p) => [p, `${p.replace(/\/+$/, '')}/**`]),
+      { dot: true },
+    );
+  const included = set.include.length > 0 ? compile(set.include) : () => true;
+  const excluded = set.exclude.length > 0 ? compile(set.exclude) : () => false;
+  return (relative) => included(relative) && !excluded(relative);
+}
+
+/**
+ * Walks a file set, one directory at a time: memory stays flat at millions of files. Directories come before what is in
+ * them. What vanishes meanwhile is passed over; what cannot be read is told to `unreadable`.
+ */
+export async function* walk(
+  set: Pick<FileSetSpec, 'root' | 'include' | 'exclude'>,
+  unreadable: (path: string) => void,
+): AsyncGenerator<FileLine> {
+  const wanted = matcher(set);
+  const excluded = matcher({ include: [], exclude: set.exclude });
+  async function* below(relative: string): AsyncGenerator<FileLine> {
+    const dir = await opendir(join(set.root, relative)).catch((error: NodeJS.ErrnoException) => {
+      if (error.code !== 'ENOENT') unreadable(relative || '.');
+      return undefined;
+    });
+    if (!dir) return;
+    for await (const entry of dir) {
+      const path = relative ? `${relative}/${entry.name}` : entry.name;
+      if (!excluded(path)) continue;
+      const line = await describe(set.root, path);
+      if (!line) continue;
+      if (wanted(path)) yield line;
+      if (line.t === 'd') yield* below(path);
+    }
+  }
+  yield* below('');
+}
+
+/** One line of a list; undefined where the file is gone. Times are whole milliseconds. */
+export async function describe(root: string, relative: string): Promise<FileLine | undefined> {
+  const path = join(root, relative);
+  const stats = await lstat(path).catch(() => undefined);
+  if (!stats) return undefined;
+  const target = stats.isSymbolicLink() ? await readlink(path).catch(() => undefined) : undefined;
+  return {
+    p: relative,
+    t: typeOf(stats),
+    s: stats.isFile() ? stats.size : 0,
+    m: Math.trunc(stats.mtimeMs),
+    o: stats.mode & 0o7777,
+    u: stats.uid,
+    g: stats.gid,
+    ...(target === undefined ? {} : { l: target }),
+  };
+}
+
+function typeOf(stats: Stats): FileLine['t'] {
+  if (stats.isFile()) return 'f';
+  if (stats.isDirectory()) return 'd';
+  return stats.isSymbolicLink() ? 'l' : 'o';
+}

@@ -1,0 +1,46 @@
+import type { HostSteps, TransferSteps } from './api.js';
+import type { Deps } from './deps.js';
+import { alarm } from './steps/alarm.js';
+import { checkpoint } from './steps/checkpoint.js';
+import { dump } from './steps/dump.js';
+import { fetch } from './steps/fetch.js';
+import { finish } from './steps/finish.js';
+import { hook } from './steps/hook.js';
+import { prepare } from './steps/prepare.js';
+import { prove } from './steps/prove.js';
+import { prune } from './steps/prune.js';
+import { start } from './steps/start.js';
+import { stop } from './steps/stop.js';
+import { store } from './steps/store.js';
+import { swap } from './steps/swap.js';
+import { verify } from './steps/verify.js';
+import { warm } from './steps/warm.js';
+import { watch } from './steps/watch.js';
+
+/** The steps that must never wait; one worker of the host runs them. */
+export function hostSteps(deps: Deps): HostSteps {
+  return {
+    alarm: alarm(deps),
+    checkpoint: checkpoint(deps),
+    dump: dump(deps),
+    finish: finish(deps),
+    hook: hook(deps),
+    prepare: prepare(deps),
+    start: start(deps),
+    stop: stop(deps),
+    swap: swap(deps),
+    watch: watch(deps),
+  };
+}
+
+/** The steps that take long; a second worker of the host runs them, limited. */
+export function transferSteps(deps: Deps): TransferSteps {
+  return {
+    fetch: fetch(deps),
+    prove: prove(deps),
+    prune: prune(deps),
+    store: store(deps),
+    verify: verify(deps),
+    warm: warm(deps),
+  };
+}

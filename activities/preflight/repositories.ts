@@ -1,0 +1,61 @@
+import { realpath } from 'node:fs/promises';
+import { isFailure } from '../../src/core/failures.js';
+import type { Plan, RepositorySpec } from '../../src/core/plan.js';
+import { engines } from '../engines/index.js';
+import { readReports } from '../reports.js';
+import type { Env } from '../step.js';
+
+/**
+ * Opens every repository before anything stops. One that does not open is no reason to leave the others without a
+ * backup: only when none opens the run ends here. A repository that has never held anything of ours is created.
+ */
+export async function preflightRepositories(plan: Plan, mayCreate: boolean, env: Env): Promise<void> {
+  const { ctx } = env;
+  const failures: unknown[] = [];
+  await Promise.all(
+    plan.repositories.map(async (repository) => {
+      try {
+        await notInSource(plan, repository, env);
+        await engines[repository.engine].preflight(repository, ctx);
+        await open(plan, repository, mayCreate, env);
+      } catch (error) {
+        if (ctx.signal.aborted || isFailure(error, 'RepositoryInSource')) throw error;
+        failures.push(error);
+        ctx.note(
+          `repository ${repository.name} is not ready: ${error instanceof Error ? error.message : String(error)}`,
+        );
+      }
+    }),
+  );
+  if (failures.length === plan.repositories.length) throw failures[0];
+}
+
+async function open(plan: Plan, repository: RepositorySpec, mayCreate: boolean, { deps, ctx }: Env): Promise<void> {
+  const engine = engines[repository.engine];
+  try {
+    await engine.open(repository, ctx);
+  } catch (error) {
+    if (!mayCreate || !isFailure(error, 'RepositoryMissing')) throw error;
+    const reports = await readReports(deps.state, plan.site);
+    // One that was there before is lost or not mounted: a new one in its place would hide that.
+    if (
+      reports.some((report) =>
+        report.repositories.some((entry) => entry.repository === repository.name && entry.snapshot),
+      )
+    )
+      throw error;
+    await engine.init(repository, ctx);
+    ctx.note(`repository ${repository.name} was created`);
+  }
+}
+
+async function notInSource(plan: Plan, repository: RepositorySpec, { ctx }: Env): Promise<void> {
+  if (!repository.location.startsWith('/')) return;
+  const location = await realpath(repository.location).catch(() => repository.location);
+  for (const set of plan.fileSets) {
+    const root = await realpath(set.root).catch(() => set.root);
+    if (set.include.length === 0 && `${location}/`.startsWith(`${root}/`)) {
+      throw ctx.fail('RepositoryInSource', `repository ${repository.name} lies inside the file set ${set.name}`);
+    }
+  }
+}

@@ -1,0 +1,119 @@
+import { mkdir, readdir, rename, rm } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
+import { formatBytes } from '../../src/core/durations.js';
+import type { Manifest } from '../../src/core/manifest.js';
+import type { Plan } from '../../src/core/plan.js';
+import { HOLDFAST_VERSION } from '../../src/core/version.js';
+import type { Captured, CaptureInput } from '../api.js';
+import { copyMutableSets } from '../capture/copy.js';
+import { DATABASES, MANIFEST, stagingOf } from '../capture/layout.js';
+import type { Fence } from '../contracts.js';
+import { databases } from '../databases/index.js';
+import type { Deps } from '../deps.js';
+import { assertStopped } from '../site/assert-stopped.js';
+import { syncDirectory, writeDurable } from '../site/durable.js';
+import { once } from '../site/journal.js';
+import { type PlannedEnv, planned } from '../step.js';
+import { dataPaths } from './data-paths.js';
+
+type Input = CaptureInput & { epoch?: number };
+
+/**
+ * Dumps the databases and copies the mutable file sets, then commits the capture: one rename under the site's lock, at
+ * this epoch, with the application asserted stopped before and after the copy. Without an epoch the site is backed up online.
+ */
+export const dump = (deps: Deps) =>
+  planned<Input, Captured>(deps, 'dump', (input, env) =>
+    once(deps.state, input.site, input.captureId, 'dump', async () => {
+      const { plan, guard, ctx, holder, attempt } = env;
+      const section = input.epoch === undefined ? undefined : await guard.section(input.epoch, ctx);
+      const at = async () => section && (await assertStopped(plan.services, dataPaths(plan), ctx));
+      const dir = await freshDirectory(deps, input, attempt);
+      await at();
+      const capturedAt = new Date().toISOString();
+      const dumped = await dumpDatabases(plan, dir, section?.fence, env);
+      await copyMutableSets(plan, dir, section?.fence, env);
+      const manifest: Manifest = {
+        schema: 1,
+        holdfast: HOLDFAST_VERSION,
+        captureId: input.captureId,
+        runId: holder.workflowId,
+        site: plan.site,
+        siteId: plan.siteId,
+        app: plan.app,
+        host: plan.host,
+        root: plan.root,
+        kind: 'regular',
+        capturedAt,
+        filesAsOf: capturedAt,
+        consistency: section ? 'stopped' : 'online',
+        staging: stagingOf(deps.state, plan.site),
+        databases: dumped,
+        fileSets: [],
+        uncovered: plan.uncovered,
+        tools: {},
+        notes: [],
+      };
+      await writeDurable(join(dir, MANIFEST), `${JSON.stringify(manifest, null, 1)}\n`);
+      await at();
+      await commit(dir, manifest, input, env);
+      const tables = dumped.reduce((n, entry) => n + Object.keys(entry.fingerprint.tables).length, 0);
+      const bytes = dumped.reduce((n, entry) => n + entry.bytes, 0);
+      return { said: `copied ${formatBytes(bytes)}, ${tables} tables fingerprinted`, capturedAt, bytes };
+    }),
+  );
+
+/** Each attempt writes its own directory; what earlier attempts and captures of this site left goes. */
+async function freshDirectory({ state }: Deps, { site, captureId }: Input, attempt: number): Promise<string> {
+  const captures = state.captures(site);
+  for (const old of await readdir(captures)) {
+    if (old.endsWith('.partial') && !old.startsWith(`${captureId}-warm`))
+      await rm(join(captures, old), { recursive: true, force: true });
+  }
+  const dir = join(captures, `${captureId}-${attempt}.partial`);
+  await mkdir(join(dir, DATABASES), { recursive: true, mode: 0o700 });
+  return dir;
+}
+
+async function dumpDatabases(
+  plan: Plan,
+  dir: string,
+  fence: Fence | undefined,
+  { ctx }: PlannedEnv,
+): Promise<Manifest['databases']> {
+  const entries: Manifest['databases'] = [];
+  for (const spec of plan.databases) {
+    const below = `${DATABASES}/${spec.name}`;
+    await mkdir(join(dir, below), { recursive: true, mode: 0o700 });
+    const dumped = await databases[spec.kind].dump(spec, join(dir, below), fence, ctx);
+    if (dumped.bytes === 0) throw ctx.fail('DumpEmpty', `the dump of ${spec.name} is empty`);
+    const { file, ...rest } = dumped;
+    entries.push({
+      name: spec.name,
+      kind: spec.kind,
+      format: spec.format,
+      path: spec.path,
+      file: `${below}/${file}`,
+      ...rest,
+    });
+  }
+  return entries;
+}
+
+/** The capture exists from this rename on. What lay there belonged to a run that no longer holds the site. */
+async function commit(
+  dir: string,
+  manifest: Manifest,
+  { epoch, site }: Input,
+  { guard, ctx, deps }: PlannedEnv,
+): Promise<void> {
+  const { staging } = manifest;
+  const old = join(deps.state.captures(site), `old-${manifest.captureId}.partial`);
+  await rm(old, { recursive: true, force: true });
+  await rename(staging, old).catch((error: NodeJS.ErrnoException) => {
+    if (error.code !== 'ENOENT') throw error;
+  });
+  if (epoch === undefined) await rename(dir, staging);
+  else await guard.commit(epoch, dir, staging, ctx);
+  await syncDirectory(dirname(staging));
+}

@@ -1,0 +1,52 @@
+import { basename, dirname, join } from 'node:path';
+import type { Plan } from '../../src/core/plan.js';
+import type { FetchInput } from '../api.js';
+import { exists } from '../capture/copy.js';
+import type { Context } from '../contracts.js';
+import type { Deps } from '../deps.js';
+import type { Holder } from '../site/api.js';
+
+/** Where a snapshot is fetched to. `tree` is ours alone and is removed before a repeat; `final` appears by a rename at the end. */
+export interface FetchPlace {
+  what: string;
+  tree: string;
+  final?: string;
+}
+
+export async function fetchPlace(
+  input: FetchInput,
+  plan: Plan,
+  deps: Deps,
+  holder: Holder,
+  ctx: Context,
+): Promise<FetchPlace> {
+  const run = holder.firstRunId.slice(0, 8);
+  if (input.into === 'scratch') {
+    return { what: 'scratch', tree: scratchTree(plan, deps, run) };
+  }
+  if (input.into === 'beside') return { what: "the site's disk", tree: besideTree(plan.root, run) };
+  if (plan.restore.root === undefined || input.target === undefined) {
+    throw ctx.fail('InvalidConfig', 'a restore into a directory needs restore.root', {
+      advice: 'set restore.root in holdfast.yaml',
+    });
+  }
+  const final = join(plan.restore.root, input.target);
+  if (await exists(final))
+    throw ctx.fail('RestoreRefused', `the target ${input.target} exists already`, { advice: 'name another target' });
+  return { what: 'restore.root', tree: join(plan.restore.root, `.${input.target}.${run}.partial`), final };
+}
+
+/** A restore test's tree. */
+export function scratchTree(plan: Plan, deps: Deps, run: string): string {
+  return join(plan.restoreTest.scratch ?? join(deps.state.work, 'scratch'), `holdfast-${plan.site}-${run}`);
+}
+
+/** Beside the site's root: on the same file system, so that a swap is a rename. */
+export function besideTree(root: string, run: string): string {
+  return join(dirname(root), `.${basename(root)}.holdfast-${run}`);
+}
+
+/** Where the live state goes when a restore replaces it; kept for 7 days. */
+export function asideTree(root: string, run: string): string {
+  return join(dirname(root), `.${basename(root)}.before-${run}`);
+}

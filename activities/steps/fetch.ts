@@ -1,0 +1,116 @@
+import { mkdir, rm } from 'node:fs/promises';
+import { join } from 'node:path';
+import { formatBytes } from '../../src/core/durations.js';
+import type { Manifest, Snapshot } from '../../src/core/manifest.js';
+import type { RepositorySpec } from '../../src/core/plan.js';
+import type { Fetched, FetchInput } from '../api.js';
+import { arrange, moveTo } from '../capture/arrange.js';
+import { changesSince } from '../capture/changes.js';
+import { compare, listRestored } from '../capture/compare.js';
+import { exists } from '../capture/copy.js';
+import { stagingIn } from '../capture/fetch-staging.js';
+import { MANIFEST, stagingOf } from '../capture/layout.js';
+import { sha256Of } from '../capture/lines.js';
+import { databasePieces, stagingBelow } from '../capture/restored.js';
+import { readManifest } from '../capture/seal.js';
+import { cacheDir, withWorkDir } from '../capture/workdir.js';
+import type { Deps } from '../deps.js';
+import { engines } from '../engines/index.js';
+import { spaceFor } from '../preflight/space.js';
+import { type PlannedEnv, planned } from '../step.js';
+import { fetchPlace } from './fetch-place.js';
+import { findSnapshot, newest } from './repository-of.js';
+
+/** Fetches a snapshot to where it is wanted and compares it with its manifest; an earlier attempt's tree is removed first. */
+export const fetch = (deps: Deps) =>
+  planned<FetchInput, Fetched>(deps, 'fetch', async (input, env) => {
+    const { plan, ctx } = env;
+    const { repository, snapshot } = await choose(input, env);
+    const place = await fetchPlace(input, plan, deps, env.holder, ctx);
+    await rm(place.tree, { recursive: true, force: true });
+    await mkdir(place.tree, { recursive: true, mode: 0o700 });
+    await spaceFor(place.what, place.tree, snapshot.bytes ?? 0, plan, ctx);
+    const workDir = await cacheDir(deps.state, repository.name);
+    const restored = await engines[repository.engine].restore(repository, snapshot.id, place.tree, { workDir }, ctx);
+    const manifest = await manifestIn(place.tree, repository, snapshot, env);
+    const compared = await withWorkDir(deps.state, (dir) => check(manifest, place.tree, dir, snapshot, env));
+    const changes = input.into === 'beside' ? await changesSince(manifest, plan, ctx) : [];
+    await arrange(manifest, place.tree, input.only, ctx);
+    if (place.final) await moveTo(place.final, place.tree);
+    return {
+      said: `${compared} entries, ${formatBytes(restored.bytes)}, as in the manifest${input.into === 'target' ? ': they lie in restore.root' : ''}`,
+      snapshot,
+      repository: repository.name,
+      capturedAt: manifest.capturedAt,
+      changes,
+      bytes: restored.bytes,
+    };
+  });
+
+/** The repository that was named, or else the first one that has the snapshot; `latest` is the newest of all that answer. */
+async function choose(input: FetchInput, env: PlannedEnv): Promise<{ repository: RepositorySpec; snapshot: Snapshot }> {
+  const { plan, ctx } = env;
+  const candidates: { repository: RepositorySpec; snapshot: Snapshot }[] = [];
+  const failures: unknown[] = [];
+  for (const repository of plan.repositories) {
+    if (input.repository !== undefined && repository.name !== input.repository) continue;
+    try {
+      const snapshot = await findSnapshot(repository, input.snapshot, env);
+      if (snapshot) candidates.push({ repository, snapshot });
+    } catch (error) {
+      ctx.signal.throwIfAborted();
+      failures.push(error);
+    }
+  }
+  const best = newest(candidates.map(({ snapshot }) => snapshot));
+  const chosen = candidates.find(({ snapshot }) => snapshot.capturedAt === best?.capturedAt);
+  if (chosen) return chosen;
+  throw failures[0] ?? ctx.fail('SnapshotMissing', `no repository has snapshot ${input.snapshot} of ${plan.site}`);
+}
+
+async function manifestIn(
+  tree: string,
+  repository: RepositorySpec,
+  snapshot: Snapshot,
+  env: PlannedEnv,
+): Promise<Manifest> {
+  const here = join(tree, stagingOf(env.deps.state, env.plan.site), MANIFEST);
+  if (await exists(here)) return readManifest(here);
+  const there = await stagingIn(repository, snapshot, env);
+  if (there && (await exists(join(tree, there, MANIFEST)))) return readManifest(join(tree, there, MANIFEST));
+  throw env.ctx.fail('SnapshotDiffers', `${snapshot.id.slice(0, 8)} in ${repository.name} holds no manifest`);
+}
+
+/** Every file is there with its kind and size, and every database has its hash. */
+async function check(
+  manifest: Manifest,
+  tree: string,
+  workDir: string,
+  snapshot: Snapshot,
+  { ctx }: PlannedEnv,
+): Promise<number> {
+  const id = snapshot.id.slice(0, 8);
+  for (const { from, entry } of databasePieces(manifest, tree)) {
+    if (!(await exists(from)) || (await sha256Of(from)) !== entry.sha256) {
+      throw ctx.fail('SnapshotDiffers', `database ${entry.name} of snapshot ${id} is not what was captured`);
+    }
+  }
+  const staging = stagingBelow(manifest, tree);
+  const found = await compare(
+    manifest,
+    staging,
+    listRestored(manifest, staging, (path) => join(tree, path)),
+    workDir,
+    ctx,
+  );
+  if (found.missing + found.changed > 0) {
+    throw ctx.fail(
+      'SnapshotDiffers',
+      `snapshot ${id}: ${found.missing} files missing, ${found.changed} of another size`,
+      {
+        details: { places: [...found.missingPaths, ...found.changedPaths].slice(0, 20) },
+      },
+    );
+  }
+  return found.compared;
+}

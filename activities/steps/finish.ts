@@ -1,0 +1,68 @@
+import { readdir, rm } from 'node:fs/promises';
+import { join } from 'node:path';
+import type { Event } from '../../src/core/events.js';
+import { isFailure } from '../../src/core/failures.js';
+import type { Report, StepResult } from '../../src/core/report.js';
+import type { FinishInput } from '../api.js';
+import { dropOldAsides } from '../aside.js';
+import { stagingOf } from '../capture/layout.js';
+import type { Deps } from '../deps.js';
+import { notifyAll } from '../notify/index.js';
+import { writeReport } from '../reports.js';
+import { forgetJournals, once } from '../site/journal.js';
+import { type PlannedEnv, planned } from '../step.js';
+import { besideTree, scratchTree } from './fetch-place.js';
+
+/** A repeat of this step must find that people were told: journals stay for a day. */
+const JOURNAL_KEPT_MS = 86_400_000;
+
+/** Ends a run on its host: the report is written, people are told once, the site is given back, and what the run needed is cleared. */
+export const finish = (deps: Deps) =>
+  planned<FinishInput, StepResult>(deps, 'finish', async ({ report, held }, env) => {
+    const { holder, ctx } = env;
+    const alive: PlannedEnv['ctx'] = { ...ctx, signal: new AbortController().signal };
+    await writeReport(deps.state, report);
+    // Journalled by the run, so that a repeat of this step tells nobody twice.
+    const told = await once(deps.state, report.site, report.runId, 'told', () => tell(report, { ...env, ctx: alive }));
+    if (held && report.workflow === 'backup') await clearCapture(deps, report);
+    await giveBack(report, { ...env, ctx: alive });
+    const run = holder.firstRunId.slice(0, 8);
+    for (const tree of [scratchTree(env.plan, deps, run), besideTree(env.plan.root, run)])
+      await rm(tree, { recursive: true, force: true });
+    await dropOldAsides(deps.state, report.site);
+    await forgetJournals(deps.state, report.site, JOURNAL_KEPT_MS);
+    return { said: `${report.outcome[0]?.toUpperCase()}${report.outcome.slice(1)}; ${told.said}` };
+  });
+
+async function tell(report: Report, { plan, ctx }: PlannedEnv): Promise<{ said: string }> {
+  const event = eventOf(report);
+  const notes = await notifyAll(plan.notify, event, report, ctx);
+  for (const note of notes) ctx.note(note);
+  const wanted = plan.notify.filter((spec) => spec.on.includes(event)).map((spec) => spec.name);
+  if (wanted.length === 0) return { said: 'nobody asked to be told' };
+  return { said: notes.length > 0 ? 'not everybody could be told' : `told ${wanted.join(', ')}` };
+}
+
+function eventOf(report: Report): Event {
+  return report.workflow === 'restoreTest' && report.outcome === 'failed' ? 'proof-failed' : report.outcome;
+}
+
+/** An application that does not come up stays with this run in the record: the watchdog goes on, and the next run takes it over. */
+async function giveBack(report: Report, { guard, holder, ctx }: PlannedEnv): Promise<void> {
+  if (report.failures.some(({ type }) => type === 'ApplicationDown')) return;
+  try {
+    await guard.release(holder, ctx);
+  } catch (error) {
+    if (!isFailure(error, 'NotHealthy', 'StartFailed')) throw error;
+    ctx.note(error.message);
+  }
+}
+
+/** Staging and leftovers of this site: nobody reads them once every repository has ended. */
+async function clearCapture({ state }: Deps, report: Report): Promise<void> {
+  await rm(stagingOf(state, report.site), { recursive: true, force: true });
+  const captures = state.captures(report.site);
+  for (const name of await readdir(captures)) {
+    if (name.endsWith('.partial')) await rm(join(captures, name), { recursive: true, force: true });
+  }
+}

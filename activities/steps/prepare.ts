@@ -1,0 +1,102 @@
+import { gatherFacts } from '../../src/config/facts.js';
+import { freezePlan } from '../../src/config/freeze.js';
+import { derivePlan } from '../../src/config/plan.js';
+import type { Keep, Plan } from '../../src/core/plan.js';
+import type { Prepared, PrepareInput } from '../api.js';
+import { checks as appChecks } from '../checks/index.js';
+import type { Deps } from '../deps.js';
+import { preflightRepositories } from '../preflight/repositories.js';
+import { preflightSources } from '../preflight/sources.js';
+import { preflightSpace } from '../preflight/space.js';
+import { readReports } from '../reports.js';
+import { services } from '../services/index.js';
+import { watchdogAlive } from '../site/watchdog-status.js';
+import { type Env, step } from '../step.js';
+import { findSite } from './find-site.js';
+import { takeSite } from './take-site.js';
+
+/** Derives and freezes the plan, and checks all that can fail before anything stops; then takes the site. */
+export const prepare = (deps: Deps) =>
+  step<PrepareInput, Prepared>(deps, 'prepare', async (input, env) => {
+    const { ctx } = env;
+    const plan = await planOf(input, env);
+    const digest = await freezePlan(deps.state.plans, plan);
+    const heldBy = input.holds ? await takeSite(plan, env) : undefined;
+    if (!heldBy) await preflight(plan, input, env);
+    const stops = plan.services.some((service) => service.kind !== 'none') && !isOnline(plan);
+    if (stops && !heldBy && !(await watchdogAlive(deps.state)))
+      ctx.note('no watchdog runs on this host; the worker starts one');
+    const names = plan.repositories.map((repository) => repository.name).join(', ');
+    return {
+      said: heldBy
+        ? `${heldBy} has the site`
+        : `Plan ${digest.slice(0, 4)}; tools, rights, space and ${plan.repositories.length === 1 ? `repository ${names} are` : `${plan.repositories.length} repositories are`} ready`,
+      plan: digest,
+      hostId: deps.hostId,
+      siteId: plan.siteId,
+      app: plan.app,
+      repositories: plan.repositories.map(({ name, engine, offsite, keep, appendOnly }) => ({
+        name,
+        engine,
+        offsite,
+        prunes: appendOnly ? '' : keepText(keep),
+      })),
+      services: plan.services.filter(({ kind }) => kind !== 'none').map(({ name }) => name),
+      databases: plan.databases.map(({ name }) => name),
+      stops,
+      warm: stops && plan.fileSets.some((set) => set.change === 'mutable' && set.include.length === 0),
+      boots: plan.restoreTest.boot && appChecks[plan.app]?.boot !== undefined,
+      hooks: Object.keys(plan.hooks) as Prepared['hooks'],
+      limits: { startMs: plan.limits.startMs, storeMs: plan.limits.storeMs },
+      approval: plan.restore.approval,
+      uncovered: plan.uncovered,
+      ...(heldBy ? { heldBy } : {}),
+    };
+  });
+
+async function planOf(input: PrepareInput, env: Env): Promise<Plan> {
+  const { deps, ctx } = env;
+  const config = await findSite(input.site, env);
+  const reports = await readReports(deps.state, input.site);
+  const lastDowntimeMs = reports.findLast((report) => report.downtimeMs !== undefined)?.downtimeMs;
+  const options = { host: deps.host, ...(lastDowntimeMs === undefined ? {} : { lastDowntimeMs }) };
+  const bare = derivePlan(config, input.site, { entries: [], volumes: [] }, options);
+  const volumes = input.reads
+    ? []
+    : (await Promise.all(bare.services.map((spec) => services[spec.kind].volumes?.(spec as never, ctx) ?? []))).flat();
+  const plan = derivePlan(config, input.site, await gatherFacts(bare.root, volumes), options);
+  if (!input.repositories) return plan;
+  const unknown = input.repositories.filter(
+    (name) => !plan.repositories.some((repository) => repository.name === name),
+  );
+  if (unknown.length > 0) {
+    const known = plan.repositories.map((repository) => repository.name).join(', ');
+    throw ctx.fail('UnknownRepository', `${input.site} has no repository ${unknown.join(', ')}; known: ${known}`);
+  }
+  return { ...plan, repositories: plan.repositories.filter(({ name }) => input.repositories?.includes(name)) };
+}
+
+async function preflight(plan: Plan, input: PrepareInput, env: Env): Promise<void> {
+  if (input.target !== undefined && plan.restore.root === undefined) {
+    throw env.ctx.fail('InvalidConfig', 'a restore into a directory needs restore.root', {
+      advice: 'set restore.root in holdfast.yaml',
+    });
+  }
+  for (const spec of plan.services) await services[spec.kind].preflight(spec as never, env.ctx);
+  const bytes = input.reads ? 0 : await preflightSources(plan, env);
+  await preflightRepositories(plan, input.workflow === 'backup', env);
+  if (!input.reads) await preflightSpace(plan, bytes, env);
+}
+
+/** Backed up without a stop: only where each database can be taken online, and nothing mutable has to be copied at rest. */
+export function isOnline(plan: Plan): boolean {
+  return plan.databases.length > 0 && plan.databases.every((database) => database.mode === 'online');
+}
+
+function keepText(keep: Keep | undefined): string {
+  if (!keep) return '';
+  return Object.entries(keep)
+    .filter(([, count]) => count !== undefined)
+    .map(([bucket, count]) => `${count} ${bucket}`)
+    .join(', ');
+}

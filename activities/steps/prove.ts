@@ -1,0 +1,44 @@
+import { mkdir, rm } from 'node:fs/promises';
+import { join } from 'node:path';
+import type { Check } from '../../src/core/report.js';
+import type { Checked, CheckInput } from '../api.js';
+import { ABOUT, inSite, siteIn } from '../capture/arrange.js';
+import { MANIFEST } from '../capture/layout.js';
+import { readManifest } from '../capture/seal.js';
+import { checks as appChecks } from '../checks/index.js';
+import type { Restored } from '../contracts.js';
+import type { Deps } from '../deps.js';
+import { planned } from '../step.js';
+import { scratchTree } from './fetch-place.js';
+import { nextPart } from './rotation.js';
+
+/** Runs the application's own checks on the restored tree, or starts the application on it in isolation. A bad backup is a failed check, no failed step. */
+export const prove = (deps: Deps) =>
+  planned<CheckInput, Checked>(deps, 'prove', async (input, { plan, holder, ctx }) => {
+    const tree = scratchTree(plan, deps, holder.firstRunId.slice(0, 8));
+    const root = siteIn(tree);
+    const manifest = await readManifest(join(root, ABOUT, MANIFEST));
+    const of = Number(plan.restoreTest.sample.split('/')[1] ?? 12);
+    const part = input.full ? { n: 1, of: 1 } : await nextPart(deps.state, plan.site, `proof-${input.repository}`, of);
+    const scratch = join(tree, 'scratch');
+    await rm(scratch, { recursive: true, force: true });
+    await mkdir(scratch, { mode: 0o700 });
+    const restored: Restored = {
+      root,
+      manifest,
+      plan,
+      relocate: (path) => inSite(root, manifest, path),
+      scratch,
+      part,
+    };
+    const app = appChecks[plan.app];
+    const found: Check[] = input.boot
+      ? ((await app?.boot?.(restored, ctx)) ?? [])
+      : ((await app?.checks(restored, ctx)) ?? []);
+    const bad = found.filter((check) => !check.ok).length;
+    return {
+      said: bad === 0 ? `${found.length} checks passed` : `${bad} of ${found.length} checks failed`,
+      checks: found,
+      sample: `1/${part.of}`,
+    };
+  });

@@ -1,0 +1,38 @@
+import type { Snapshot } from '../../src/core/manifest.js';
+import type { Plan, RepositorySpec } from '../../src/core/plan.js';
+import type { Context } from '../contracts.js';
+import { engines } from '../engines/index.js';
+import { knownLevels } from '../reports.js';
+import type { PlannedEnv } from '../step.js';
+
+export function repositoryOf(plan: Plan, name: string, ctx: Context): RepositorySpec {
+  const found = plan.repositories.find((repository) => repository.name === name);
+  if (found) return found;
+  throw ctx.fail('UnknownRepository', `${plan.site} has no repository ${name}`);
+}
+
+/**
+ * Finds a snapshot by id, start of an id or capture; `latest` is the newest regular, complete and verified one. A host
+ * that knows of no verified one (a new machine) takes the newest complete one: what is fetched is checked anyway.
+ */
+export async function findSnapshot(
+  repository: RepositorySpec,
+  wanted: string,
+  { plan, ctx, deps }: PlannedEnv,
+): Promise<Snapshot | undefined> {
+  const all = await engines[repository.engine].list(repository, plan.siteId, ctx);
+  if (wanted !== 'latest')
+    return all.find((snapshot) => snapshot.id.startsWith(wanted) || snapshot.captureId === wanted);
+  const regular = all.filter((snapshot) => snapshot.kind === 'regular' && snapshot.complete);
+  const { verified } = await knownLevels(deps.state, plan.site, repository.name);
+  const known = regular.filter((snapshot) =>
+    [...verified].some((id) => id.startsWith(snapshot.id) || snapshot.id.startsWith(id)),
+  );
+  if (known.length === 0 && regular.length > 0)
+    ctx.note(`this host knows of no verified snapshot in ${repository.name}; the newest complete one is taken`);
+  return newest(known.length > 0 ? known : regular);
+}
+
+export function newest(snapshots: readonly Snapshot[]): Snapshot | undefined {
+  return [...snapshots].sort((a, b) => a.capturedAt.localeCompare(b.capturedAt)).at(-1);
+}

@@ -1,0 +1,46 @@
+import { formatDuration } from '../../src/core/durations.js';
+import { isFailure } from '../../src/core/failures.js';
+import type { Started, StartInput } from '../api.js';
+import type { Deps } from '../deps.js';
+import { endSections } from '../sections.js';
+import { type PlannedEnv, planned } from '../step.js';
+
+/** How long one call waits for health before it answers "not yet", so that storing can begin beside it. */
+const PATIENCE_MS = 30_000;
+
+/**
+ * Brings the application up again, by the same function as the watchdog. Cancellation does not reach it. Answers `up: false`
+ * where the application was asked to start and is not healthy yet: the workflow goes on and asks again.
+ */
+export const start = (deps: Deps) =>
+  planned<StartInput, Started>(deps, 'start', async (input, env) => {
+    const { plan, guard, holder, ctx } = env;
+    const alive: PlannedEnv['ctx'] = { ...ctx, signal: new AbortController().signal };
+    const record = await guard.read();
+    const counted = (upAt?: string) => endSections(deps.state, plan.site, holder.firstRunId, upAt);
+    if (record.holder?.firstRunId !== holder.firstRunId || (record.phase !== 'stopped' && record.phase !== 'revoked')) {
+      const sums = await counted(record.upAt ?? new Date().toISOString());
+      return { said: 'the application is up already', up: true, ...sums };
+    }
+    try {
+      const mode = input.rollBack || record.phase === 'revoked' ? 'recover' : 'finish';
+      const { upAt } = await guard.ensureUp(
+        mode,
+        {
+          epoch: record.finishes ?? record.epoch,
+          withinMs: PATIENCE_MS,
+          why: input.rollBack ? 'rolled back' : 'start',
+        },
+        alive,
+      );
+      const sums = await counted(upAt);
+      return {
+        said: `${plan.services.map(({ name }) => name).join(', ')} up and healthy; down ${formatDuration(sums.downtimeMs)}`,
+        up: true,
+        ...sums,
+      };
+    } catch (error) {
+      if (!isFailure(error, 'NotHealthy', 'StartFailed')) throw error;
+      return { said: error.message, up: false, ...(await counted()) };
+    }
+  });

@@ -1,0 +1,133 @@
+import { join } from 'node:path';
+import { formatBytes } from '../../src/core/durations.js';
+import type { Manifest } from '../../src/core/manifest.js';
+import type { Plan, RepositorySpec } from '../../src/core/plan.js';
+import { restoreText } from '../../src/core/restore-text.js';
+import type { Stored, StoreInput } from '../api.js';
+import { compare } from '../capture/compare.js';
+import { inTurn } from '../capture/in-turn.js';
+import { RESTORE_TEXT } from '../capture/layout.js';
+import { readLines } from '../capture/lines.js';
+import { seal } from '../capture/seal.js';
+import { cacheDir, withWorkDir } from '../capture/workdir.js';
+import type { BackupRequest, Stored as EngineStored } from '../contracts.js';
+import type { Deps } from '../deps.js';
+import { engines } from '../engines/index.js';
+import { writeDurable } from '../site/durable.js';
+import { type PlannedEnv, planned } from '../step.js';
+import { repositoryOf } from './repository-of.js';
+
+/** Stores the capture in one repository. A repeat adopts what an earlier attempt stored, if that equals the manifest. */
+export const store = (deps: Deps) =>
+  planned<StoreInput, Stored>(deps, 'store', async (input, env) => {
+    const { plan, ctx } = env;
+    const repository = repositoryOf(plan, input.repository, ctx);
+    const manifest = await inTurn(input.captureId, () => prepareCapture(input, env));
+    const stored =
+      (env.attempt > 1 ? await adopt(repository, manifest, env) : undefined) ??
+      (await backup(repository, manifest, env));
+    const { snapshot, bytes, addedBytes, files } = stored;
+    return {
+      said: `${snapshot.id.slice(0, 8)}: ${files} files, ${formatBytes(bytes)}, ${formatBytes(addedBytes)} new`,
+      snapshot,
+      bytes,
+      addedBytes,
+      files,
+    };
+  });
+
+async function prepareCapture(input: StoreInput, env: PlannedEnv): Promise<Manifest> {
+  const { plan, ctx, deps } = env;
+  const manifest = await seal(deps.state, plan, ctx);
+  if (manifest.captureId !== input.captureId) {
+    throw ctx.fail('SnapshotMissing', 'the capture of this run is not in the staging area any more', {
+      advice: 'start the backup again',
+    });
+  }
+  await writeDurable(join(manifest.staging, RESTORE_TEXT), textFor(manifest, plan));
+  return manifest;
+}
+
+function textFor(manifest: Manifest, plan: Plan): string {
+  const ways = plan.repositories.map((repository) => ({
+    repository,
+    commands: engines[repository.engine].restoreCommands(repository, manifest),
+  }));
+  return restoreText(manifest, ways);
+}
+
+async function backup(
+  repository: RepositorySpec,
+  manifest: Manifest,
+  { plan, ctx, deps }: PlannedEnv,
+): Promise<EngineStored> {
+  const engine = engines[repository.engine];
+  const text = textFor(manifest, { ...plan, repositories: [repository] });
+  const request: BackupRequest = {
+    ...(await pathsOf(plan, manifest)),
+    manifest,
+    runId: manifest.runId,
+    kind: manifest.kind,
+    restoreText: text,
+    workDir: await cacheDir(deps.state, repository.name),
+  };
+  const stored = await engine.backup(repository, request, ctx);
+  await engine
+    .leaveNote(repository, `RESTORE-${plan.site}.md`, text, ctx)
+    .catch((error: Error) => ctx.note(`RESTORE.md could not be left beside ${repository.name}: ${error.message}`));
+  return stored;
+}
+
+/** What the engine reads: the staging directory, whole trees by their root, and the files of other sets one by one. */
+async function pathsOf(plan: Plan, manifest: Manifest): Promise<{ paths: string[]; exclude: string[] }> {
+  const paths = [manifest.staging];
+  const exclude: string[] = [];
+  for (const entry of manifest.fileSets) {
+    if (entry.where === 'staged') continue;
+    const set = plan.fileSets.find(({ name }) => name === entry.name);
+    if (set && set.include.length === 0) {
+      paths.push(set.root);
+      exclude.push(...set.exclude.map((pattern) => join(set.root, pattern)));
+    } else {
+      for await (const text of readLines(join(manifest.staging, entry.list))) {
+        const line = JSON.parse(text) as { p: string; t: string };
+        if (line.t !== 'd') paths.push(join(entry.root, line.p));
+      }
+    }
+  }
+  return { paths, exclude };
+}
+
+/** What an earlier attempt of this capture left: taken when it is whole, removed when it is not. */
+async function adopt(
+  repository: RepositorySpec,
+  manifest: Manifest,
+  { plan, ctx, deps }: PlannedEnv,
+): Promise<EngineStored | undefined> {
+  const engine = engines[repository.engine];
+  const left = (await engine.list(repository, plan.siteId, ctx)).filter(
+    (snapshot) => snapshot.captureId === manifest.captureId,
+  );
+  let adopted: EngineStored | undefined;
+  const surplus: string[] = [];
+  for (const snapshot of left) {
+    const whole =
+      adopted === undefined &&
+      snapshot.complete &&
+      (await withWorkDir(deps.state, async (dir) => {
+        const found = await compare(
+          manifest,
+          manifest.staging,
+          engine.contents(repository, snapshot.id, ctx),
+          dir,
+          ctx,
+        );
+        return found.missing === 0 && found.changed === 0 ? found : undefined;
+      }));
+    if (whole) adopted = { snapshot, bytes: snapshot.bytes ?? 0, addedBytes: 0, files: whole.compared };
+    else surplus.push(snapshot.id);
+  }
+  if (surplus.length > 0) await engine.forget(repository, surplus, ctx);
+  if (adopted) ctx.note(`${repository.name}: took over what an earlier attempt had stored`);
+  return adopted;
+}

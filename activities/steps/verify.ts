@@ -1,0 +1,97 @@
+import { join } from 'node:path';
+import type { Manifest, Snapshot } from '../../src/core/manifest.js';
+import type { RepositorySpec } from '../../src/core/plan.js';
+import type { Verified, VerifyInput } from '../api.js';
+import { compare, type Differences } from '../capture/compare.js';
+import { exists } from '../capture/copy.js';
+import { fetchStaging } from '../capture/fetch-staging.js';
+import { DATABASES, LISTS, MANIFEST } from '../capture/layout.js';
+import { sha256Of } from '../capture/lines.js';
+import { readManifest } from '../capture/seal.js';
+import { withWorkDir } from '../capture/workdir.js';
+import { checks } from '../checks/index.js';
+import type { Deps } from '../deps.js';
+import { engines } from '../engines/index.js';
+import { type PlannedEnv, planned } from '../step.js';
+import { findSnapshot, repositoryOf } from './repository-of.js';
+import { nextPart } from './rotation.js';
+
+/**
+ * Verifies a snapshot: its databases and lists are read back from the repository and hashed, its listing equals the manifest,
+ * and the engine's own check passes on a part of the data that rotates.
+ */
+export const verify = (deps: Deps) =>
+  planned<VerifyInput, Verified>(deps, 'verify', async (input, env) => {
+    const { plan, ctx } = env;
+    const repository = repositoryOf(plan, input.repository, ctx);
+    const snapshot = await findSnapshot(repository, input.snapshot ?? 'latest', env);
+    if (!snapshot) throw ctx.fail('SnapshotMissing', `${repository.name} has no snapshot of ${plan.site}`);
+    const compared = await withWorkDir(deps.state, (dir) => readBack(repository, snapshot, dir, env));
+    const part = await nextPart(deps.state, plan.site, repository.name);
+    const checked = await engines[repository.engine].check(repository, input.depth, part, ctx);
+    return { said: `${compared} entries as in the manifest, databases read back; ${checked.said}`, snapshot };
+  });
+
+async function readBack(repository: RepositorySpec, snapshot: Snapshot, dir: string, env: PlannedEnv): Promise<number> {
+  const { ctx } = env;
+  const engine = engines[repository.engine];
+  const restored = await fetchStaging(repository, snapshot, [MANIFEST, LISTS, DATABASES], join(dir, 'restored'), env);
+  const manifest = await readManifest(join(restored, MANIFEST));
+  await hashes(manifest, restored, snapshot, env);
+  const found = await compare(manifest, restored, engine.contents(repository, snapshot.id, ctx), dir, ctx);
+  await judge(found, manifest, restored, snapshot, env);
+  return found.compared;
+}
+
+async function hashes(manifest: Manifest, restored: string, snapshot: Snapshot, { ctx }: PlannedEnv): Promise<void> {
+  const files = [
+    ...manifest.databases.map(({ file, sha256 }) => ({ file, sha256 })),
+    ...manifest.fileSets.map(({ list, listSha256 }) => ({ file: list, sha256: listSha256 })),
+  ];
+  for (const { file, sha256 } of files) {
+    const path = join(restored, file);
+    if (!(await exists(path)) || (await sha256Of(path)) !== sha256) {
+      throw ctx.fail('SnapshotDiffers', `${file} in snapshot ${snapshot.id.slice(0, 8)} is not what was captured`);
+    }
+  }
+}
+
+/**
+ * Files that vanished while they were stored are told apart: those that the captured database refers to make the backup
+ * bad, others the application has deleted since. Files that changed meanwhile are said.
+ */
+async function judge(
+  found: Differences,
+  manifest: Manifest,
+  restored: string,
+  snapshot: Snapshot,
+  { plan, ctx }: PlannedEnv,
+): Promise<void> {
+  if (found.missing === 0 && found.changed === 0) return;
+  const id = snapshot.id.slice(0, 8);
+  const places = [...found.missingPaths, ...found.changedPaths];
+  for (const path of found.missingPaths) {
+    if (await exists(path))
+      throw ctx.fail('SnapshotDiffers', `${found.missing} files are missing in snapshot ${id}`, {
+        details: { places },
+      });
+  }
+  if (found.missing > found.missingPaths.length)
+    throw ctx.fail('SnapshotDiffers', `${found.missing} files are missing in snapshot ${id}`, { details: { places } });
+  const gone = new Set(places);
+  const references = checks[plan.app]?.references;
+  for await (const path of references?.({ manifest, plan, file: (relative) => join(restored, relative) }, ctx) ?? []) {
+    if (gone.has(path))
+      throw ctx.fail(
+        'FilesVanished',
+        `snapshot ${id} lacks or has another state of a file that its database refers to`,
+        { details: { places: [path] } },
+      );
+  }
+  if (found.missing > 0)
+    ctx.note(
+      `${found.missing} files were deleted while they were stored; no row of the captured database refers to them`,
+    );
+  if (found.changed > 0)
+    ctx.note(`${found.changed} files changed while they were stored: ${found.changedPaths.slice(0, 3).join(', ')}`);
+}
