@@ -8,10 +8,10 @@ export function thisHost(call: Call): string {
   return call.cli.env.HOLDFAST_HOST || DEFAULT_HOST;
 }
 
-/** The config, as it stands; its mistakes are all listed. `machine: false` looks at the file alone. */
-export async function loadConfig(call: Call, options: { machine?: boolean } = {}): Promise<Config> {
+/** The config as it is written; its mistakes are all listed. What the machine has of it is looked at by `check` and by each run. */
+export async function loadConfig(call: Call): Promise<Config> {
   const { loadConfig: load } = await import('../config/load.js');
-  return load(call.configFile(), { machine: options.machine ?? false, host: thisHost(call) });
+  return load(call.configFile(), { look: 'nothing', host: thisHost(call) });
 }
 
 /**

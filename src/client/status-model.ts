@@ -1,0 +1,127 @@
+import { Cron } from 'croner';
+import type { SiteState } from './reports.js';
+import { concerns } from './status-concerns.js';
+import { type Copy, copiesOf } from './status-copies.js';
+
+/** All that is known of one site; gathered by `gatherStatus`, judged here without looking at anything else. */
+export interface SiteFacts {
+  /** `cms`, or `cms@web1`. */
+  site: string;
+  app: string;
+  repositories: { name: string; offsite: boolean }[];
+  objectives: { maxAgeMs?: number; maxDowntimeMs?: number; maxProofAgeMs?: number };
+  /** The backup's cron line, where the config has one. */
+  cron?: { line: string; timezone: string };
+  /** Absent where nobody could be asked: the site is elsewhere and Temporal away. */
+  state?: SiteState;
+  running: { id: string; workflow: string; startedAt: string; waitsFor?: string }[];
+  /** The backup's schedule at Temporal; absent where there is none, or where Temporal is away. */
+  schedule?: { next?: string; paused: boolean; note?: string };
+}
+
+export type SiteMark = 'x' | '!' | '?' | ' ';
+
+export interface Concern {
+  mark: SiteMark;
+  text: string;
+}
+
+export interface SiteStatus {
+  site: string;
+  app: string;
+  state: 'down' | 'at risk' | 'safe' | 'not scheduled' | 'cannot tell';
+  downSince?: string;
+  running: SiteFacts['running'];
+  /** The instant that the newest stored copy shows. */
+  dataFrom?: string;
+  copies: Copy[];
+  proof?: { at: string; outcome: 'proven' | 'failed'; sample: string; rtoSeconds: number };
+  /** Of the last backup. */
+  downtimeMs?: number;
+  maxDowntimeMs?: number;
+  /** ISO time, or why there is none. */
+  next: string | 'paused' | 'not applied' | 'no schedule' | 'unknown';
+  concerns: Concern[];
+}
+
+export interface StatusModel {
+  sites: SiteStatus[];
+  /** Why Temporal could not be asked. */
+  temporalAway?: string;
+}
+
+const ORDER: SiteStatus['state'][] = ['down', 'at risk', 'safe', 'not scheduled', 'cannot tell'];
+
+/** What `status` says of every site: the worst first. */
+export function statusModel(facts: SiteFacts[], options: { now: Date; temporalAway?: string }): StatusModel {
+  const sites = facts.map((site) => siteStatus(site, options.now, options.temporalAway !== undefined));
+  sites.sort((a, b) => ORDER.indexOf(a.state) - ORDER.indexOf(b.state) || a.site.localeCompare(b.site));
+  return { sites, ...(options.temporalAway ? { temporalAway: options.temporalAway } : {}) };
+}
+
+/** 0 safe, 1 at risk, 6 down, 7 cannot tell; a Temporal that is away is never 0, because then nothing runs by itself. */
+export function statusExit({ sites, temporalAway }: StatusModel): 0 | 1 | 6 | 7 {
+  const is = (...states: SiteStatus['state'][]) => sites.some(({ state }) => states.includes(state));
+  if (is('down')) return 6;
+  if (is('at risk', 'not scheduled')) return 1;
+  return is('cannot tell') || temporalAway !== undefined ? 7 : 0;
+}
+
+function siteStatus(facts: SiteFacts, now: Date, temporalAway: boolean): SiteStatus {
+  const { site, app, state, objectives, running } = facts;
+  const copies = copiesOf(facts);
+  const dataFrom =
+    copies
+      .map(({ capturedAt }) => capturedAt ?? '')
+      .sort()
+      .at(-1) || undefined;
+  const proof = state?.proofs.at(-1);
+  const downtimeMs = state?.reports.findLast(({ downtimeMs }) => downtimeMs !== undefined)?.downtimeMs;
+  const downSince = isDown(state) ? (state?.record?.downAt ?? '') : undefined;
+  const status: SiteStatus = {
+    site,
+    app,
+    state: 'safe',
+    running,
+    copies,
+    next: nextOf(facts, temporalAway),
+    concerns: [],
+    ...(downSince === undefined ? {} : { downSince }),
+    ...(dataFrom ? { dataFrom } : {}),
+    ...(proof
+      ? { proof: { at: proof.provenAt, outcome: proof.outcome, sample: proof.sample, rtoSeconds: proof.rtoSeconds } }
+      : {}),
+    ...(downtimeMs === undefined ? {} : { downtimeMs }),
+    ...(objectives.maxDowntimeMs === undefined ? {} : { maxDowntimeMs: objectives.maxDowntimeMs }),
+  };
+  status.concerns = concerns(status, facts, { now, maxAgeMs: maxAge(facts, now) });
+  status.state = judge(status, facts);
+  return status;
+}
+
+function isDown(state: SiteState | undefined): boolean {
+  return state?.record?.phase === 'stopped' || state?.record?.phase === 'revoked';
+}
+
+function judge({ downSince, concerns, next }: SiteStatus, { state }: SiteFacts): SiteStatus['state'] {
+  if (downSince !== undefined) return 'down';
+  if (!state || state.unreadable.length > 0) return 'cannot tell';
+  if (concerns.some(({ mark }) => mark === '!')) return 'at risk';
+  return next === 'no schedule' ? 'not scheduled' : 'safe';
+}
+
+function nextOf({ cron, schedule }: SiteFacts, temporalAway: boolean): SiteStatus['next'] {
+  if (!cron && !schedule) return 'no schedule';
+  if (temporalAway) return 'unknown';
+  if (!schedule) return 'not applied';
+  if (schedule.paused) return 'paused';
+  return schedule.next ?? 'unknown';
+}
+
+/** How old data may be: as asked; else the longest gap of the schedule and a quarter; else no limit. */
+function maxAge({ objectives, cron }: SiteFacts, now: Date): number | undefined {
+  if (objectives.maxAgeMs !== undefined || !cron) return objectives.maxAgeMs;
+  const runs = new Cron(cron.line, { timezone: cron.timezone, paused: true }).nextRuns(8, now);
+  const gaps = runs.slice(1).map((run, i) => run.getTime() - (runs[i]?.getTime() ?? 0));
+  return gaps.length > 0 ? Math.max(...gaps) * 1.25 : undefined;
+}
