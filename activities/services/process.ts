@@ -26,8 +26,6 @@ async function find(spec: Spec, ctx: Context): Promise<LiveProcess | undefined> 
   const found = await readPidFile(spec.pidFile, spec.start).catch((cause) => {
     throw ctx.fail('ServiceUnknown', `the pid file of ${spec.name} cannot be read: ${spec.pidFile}`, { cause });
   });
-  if (found?.foreign)
-    ctx.note(`pid ${found.process.pid} in ${spec.pidFile} is a younger process of somebody else: taken as stopped`);
   return found?.foreign ? undefined : found?.process;
 }
 
@@ -98,6 +96,8 @@ export const processService: Service<Spec> = {
 
   async start(spec, units, ctx) {
     if (!units.includes(spec.name) || (await find(spec, ctx))) return;
+    if (await readPidFile(spec.pidFile, spec.start))
+      ctx.note(`${spec.pidFile} named a younger process of somebody else; ${spec.name} was taken as stopped`);
     await ctx
       .run('setsid', ['--fork', 'sh', '-c', LAUNCH, spec.pidFile, ...spec.start.argv], {
         ...(spec.start.cwd ? { cwd: spec.start.cwd } : {}),

@@ -1,4 +1,4 @@
-import { execFileSync } from 'node:child_process';
+import { execFileSync, spawn } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import { chmod, mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
@@ -70,4 +70,41 @@ export async function openSystemd(): Promise<Systemd | string> {
       await cleanup(unshare);
     },
   };
+}
+
+/** A user manager without a system one: units in `units`; `systemctl --user` finds it by XDG_RUNTIME_DIR until `close`. */
+export async function openUserSystemd(): Promise<{ units: string; close(): Promise<void> } | string> {
+  if (process.getuid?.() !== 0) return 'a systemd of our own needs root';
+  if (!existsSync('/lib/systemd/systemd')) return 'systemd is not installed';
+  const dir = await mkdtemp(join(tmpdir(), 'holdfast-user-systemd-'));
+  const runtime = join(dir, 'run');
+  const units = join(dir, 'config/systemd/user');
+  await mkdir(runtime, { mode: 0o700 });
+  await mkdir(units, { recursive: true });
+  const group = join(existsSync('/sys/fs/cgroup/unified') ? '/sys/fs/cgroup/unified' : '/sys/fs/cgroup', basename(dir));
+  // It takes a machine without /run/systemd/system for one that systemd did not boot.
+  const script =
+    'mkdir -p "$1" && echo $$ >"$1/cgroup.procs" && exec unshare -m sh -c \'mount -t tmpfs tmpfs /run && mkdir -p /run/systemd/system && exec /lib/systemd/systemd --user --unit=basic.target\'';
+  const env = { PATH: process.env.PATH, HOME: dir, XDG_RUNTIME_DIR: runtime, XDG_CONFIG_HOME: join(dir, 'config') };
+  const manager = spawn('sh', ['-c', script, '_', group], { env, stdio: 'ignore' });
+  const before = process.env.XDG_RUNTIME_DIR;
+  const close = async () => {
+    if (before === undefined) delete process.env.XDG_RUNTIME_DIR;
+    else process.env.XDG_RUNTIME_DIR = before;
+    if (existsSync(join(group, 'cgroup.kill'))) await writeFile(join(group, 'cgroup.kill'), '1');
+    manager.kill('SIGKILL');
+    await sleep(200);
+    try {
+      execFileSync('find', [group, '-depth', '-type', 'd', '-exec', 'rmdir', '{}', ';'], { stdio: 'ignore' });
+    } catch {}
+    await rm(dir, { recursive: true, force: true });
+  };
+  process.env.XDG_RUNTIME_DIR = runtime;
+  for (let tries = 0; tries < 100; tries++) {
+    await sleep(50);
+    if (manager.exitCode !== null) break;
+    if (existsSync(join(runtime, 'systemd/private'))) return { units, close };
+  }
+  await close();
+  return 'a user systemd of our own does not come up here';
 }
