@@ -111,7 +111,7 @@ export const Site = z.strictObject({
     http: 'http://127.0.0.1:3000/api/config',
   }).optional(),
   options: key(z.record(z.string(), z.unknown()), "The application's own options, listed below by application.", {
-    mode: 'online',
+    online: true,
   }).optional(),
   repositories: key(z.array(useRepository).min(1, 'must name at least one repository'), 'Where its backups go.', [
     'nas',
