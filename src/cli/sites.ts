@@ -3,9 +3,10 @@ import { DEFAULT_HOST, formatAddress, parseAddress } from '../core/names.js';
 import { type Call, CliError, findConfig } from './context.js';
 import { EXIT } from './exit-codes.js';
 
-/** The name of this host's worker: HOLDFAST_HOST, else `local`. */
+/** The name of this host's worker: `--host`, else HOLDFAST_HOST, else `local`. */
 export function thisHost(call: Call): string {
-  return call.cli.env.HOLDFAST_HOST || DEFAULT_HOST;
+  const { host } = call.options;
+  return typeof host === 'string' ? host : call.cli.env.HOLDFAST_HOST || DEFAULT_HOST;
 }
 
 /** The config as it is written; its mistakes are all listed. What the machine has of it is looked at by `check` and by each run. */

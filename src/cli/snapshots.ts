@@ -1,0 +1,70 @@
+import type { Command } from 'commander';
+import { formatBytes } from '../core/durations.js';
+import type { Snapshot } from '../core/manifest.js';
+import type { Level } from '../core/report.js';
+import type { Call, Cli } from './context.js';
+import { EXIT, type ExitCode } from './exit-codes.js';
+import { onHost, planOnHost } from './on-host.js';
+import { stateDirOf } from './status.js';
+import { table } from './table.js';
+
+type Shown = Snapshot & { level: Level };
+
+export function register(program: Command, cli: Cli): void {
+  cli
+    .command(program, 'snapshots', 'what the repositories hold of a site, newest first (on its host)')
+    .argument('<site>')
+    .option('-r, --repository <name>', 'only this one')
+    .option(
+      '--state-dir <dir>',
+      'the state directory of its worker (default: HOLDFAST_STATE_DIR, else the usual place)',
+    )
+    .action(cli.action(snapshots));
+}
+
+async function snapshots(call: Call): Promise<ExitCode> {
+  const plan = await planOnHost(call, call.args[0] ?? '', call.options.repository);
+  const { ctx } = await onHost(call, 'snapshots', plan.site);
+  const [{ engines }, { knownLevels }, { openState }] = await Promise.all([
+    import('../../activities/engines/index.js'),
+    import('../../activities/reports.js'),
+    import('../../activities/site/index.js'),
+  ]);
+  const state = await openState(stateDirOf(call));
+  const failures: { repository: string; message: string }[] = [];
+  const found = await Promise.all(
+    plan.repositories.map(async (repository): Promise<Shown[]> => {
+      try {
+        const all = await engines[repository.engine].list(repository, plan.siteId, ctx);
+        const { verified, proven } = await knownLevels(state, plan.site, repository.name);
+        return all.map((one) => ({
+          ...one,
+          level: proven.has(one.id) ? 'proven' : verified.has(one.id) ? 'verified' : 'stored',
+        }));
+      } catch (error) {
+        failures.push({ repository: repository.name, message: error instanceof Error ? error.message : String(error) });
+        return [];
+      }
+    }),
+  );
+  const all = found.flat().sort((a, b) => b.capturedAt.localeCompare(a.capturedAt));
+  const head = ['CAPTURED (UTC)', 'REPOSITORY', 'SNAPSHOT', 'LEVEL', 'SIZE', 'KIND'];
+  if (all.length > 0) for (const line of table([head, ...all.map(row)])) call.say(line);
+  else if (failures.length === 0)
+    call.say(`no snapshot of ${plan.site} yet; make one with: holdfast backup ${plan.site}`);
+  for (const { message } of failures) call.cli.writeError(`holdfast: ${message}\n`);
+  const exitCode = failures.length === 0 ? EXIT.completed : all.length > 0 ? EXIT.partial : EXIT.failed;
+  call.emit({ site: plan.site, snapshots: all, failures, exitCode });
+  return exitCode;
+}
+
+function row({ capturedAt, repository, id, level, bytes, kind, complete }: Shown): string[] {
+  return [
+    capturedAt.slice(0, 19).replace('T', ' '),
+    repository,
+    id.slice(0, 8),
+    complete ? level : 'INCOMPLETE',
+    bytes === undefined ? '' : formatBytes(bytes),
+    kind,
+  ];
+}
