@@ -71,7 +71,7 @@ export async function archivesOf(repo: RepositorySpec, siteId: string, ctx: Cont
   for (const name of names.filter((each) => each.endsWith('.json') && SAFE.test(each)).sort()) {
     const mark = Mark.safeParse(json(await readFile(join(dir, name), 'utf8'))).data;
     if (!mark || mark.snapshot.id !== name.slice(0, -'.json'.length))
-      throw ctx.fail('RepositoryDamaged', `mark ${name} in repository ${repo.name} cannot be read`, {
+      throw ctx.fail('RepositoryDamaged', `an end mark in ${repo.name} cannot be read`, {
         details: { places: [`${siteId}/${name}`] },
       });
     const path = join(dir, mark.file);

@@ -40,7 +40,7 @@ async function openArchive(repo: RepositorySpec, { mark, path }: Archive, ctx: C
 }
 
 export function damaged(repo: RepositorySpec, id: string, ctx: Context): Error {
-  return ctx.fail('RepositoryDamaged', `an archive in repository ${repo.name} is not what was written`, {
+  return ctx.fail('RepositoryDamaged', `an archive in ${repo.name} is damaged`, {
     details: { places: [id] },
   });
 }

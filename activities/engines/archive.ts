@@ -24,7 +24,7 @@ async function open(repo: RepositorySpec, ctx: Context): Promise<void> {
       throw ctx.fail('RepositoryMissing', `there is no archive repository for ${repo.name}`);
     const mark = await readFile(join(repo.location, ROOT_MARK), 'utf8');
     if (!RootMark.safeParse(JSON.parse(mark || '{}')).success)
-      throw ctx.fail('RepositoryDamaged', `${ROOT_MARK} of repository ${repo.name} is not ours`);
+      throw ctx.fail('RepositoryDamaged', `the mark of ${repo.name} is not ours`);
     await readdir(repo.location);
   });
 }

@@ -57,7 +57,7 @@ export function failureOf(
     RepositoryLocked: `repository ${repo.name} is locked`,
     RepositoryUnreachable: `repository ${repo.name} does not answer`,
     RepositoryDenied: `repository ${repo.name} refuses access`,
-    RepositoryDamaged: `repository ${repo.name} does not pass its check`,
+    RepositoryDamaged: `repository ${repo.name} is damaged`,
     SnapshotMissing: `repository ${repo.name} has no such snapshot`,
     DiskFull: `a disk filled up during restic ${verb} for repository ${repo.name}`,
   };

@@ -1,6 +1,6 @@
 import type { Dirent } from 'node:fs';
 import { lstat, readdir } from 'node:fs/promises';
-import { dirname, join } from 'node:path';
+import { basename, dirname, join } from 'node:path';
 import picomatch from 'picomatch';
 import type { BackupRequest, Context } from '../contracts.js';
 import { codeOf, exists } from './location.js';
@@ -15,7 +15,8 @@ export interface Entry {
 /** Every path that a request names must be there: restic 0.14 skips a missing one with exit code 0. */
 export async function assertSources(request: BackupRequest, ctx: Context): Promise<void> {
   for (const path of request.paths)
-    if (!(await exists(path))) throw ctx.fail('SourceMissing', `${path} is not there`, { details: { places: [path] } });
+    if (!(await exists(path)))
+      throw ctx.fail('SourceMissing', `${basename(path)} is not there`, { details: { places: [path] } });
 }
 
 /** What a request takes: its paths, or its `files` as far as they still exist; none of them inside another one. */
@@ -76,7 +77,7 @@ export async function countRestored(
 ): Promise<{ files: number; bytes: number }> {
   for (const path of paths ?? [])
     if (!(await exists(join(target, path))))
-      throw ctx.fail('SnapshotDiffers', `the snapshot does not hold ${path}`, { details: { places: [path] } });
+      throw ctx.fail('SnapshotDiffers', `the snapshot lacks ${basename(path)}`, { details: { places: [path] } });
   const sum = { files: 0, bytes: 0 };
   for await (const entry of walk(target)) {
     if (entry.type === 'd') continue;

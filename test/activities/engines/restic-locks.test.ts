@@ -1,0 +1,128 @@
+import assert from 'node:assert/strict';
+import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
+import { randomBytes } from 'node:crypto';
+import { mkdir, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { suite, test } from 'node:test';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { resticEngine } from '../../../activities/engines/restic.js';
+import { findProgram } from '../../../activities/tools/programs.js';
+import { isFailure } from '../../../src/core/failures.js';
+import { RepositorySpec } from '../../../src/core/plan.js';
+import { requestOf, temp } from '../../conformance/engine-fixture.js';
+import { testContext } from '../../support/context.js';
+
+const PART = { n: 1, of: 1 };
+
+async function repository(): Promise<{ dir: string; repo: RepositorySpec; env: NodeJS.ProcessEnv }> {
+  const dir = await temp('restic');
+  const file = join(dir, 'password');
+  await writeFile(file, 'a password\n', { mode: 0o600 });
+  const repo = RepositorySpec.parse({ name: 'nas', engine: 'restic', location: join(dir, 'repo'), password: { file } });
+  const env = { ...process.env, RESTIC_REPOSITORY: repo.location, RESTIC_PASSWORD: 'a password' };
+  await resticEngine.init(repo, await testContext());
+  return { dir, repo, env };
+}
+
+/** A backup by hand that is still running, with its lock in the repository. */
+async function running(dir: string, env: NodeJS.ProcessEnv, wrap: string[] = []): Promise<ChildProcess> {
+  const source = join(dir, 'source');
+  await mkdir(source, { recursive: true });
+  for (let i = 0; i < 4; i++) await writeFile(join(source, `f${i}`), randomBytes(8 << 20));
+  const [program = '', ...args] = [...wrap, 'restic', 'backup', '--limit-upload', '200', source];
+  const child = spawn(program, args, { env, stdio: 'ignore' });
+  const locks = () => execFileSync('sh', ['-c', 'ls "$RESTIC_REPOSITORY/locks"'], { env, encoding: 'utf8' }).trim();
+  for (let i = 0; i < 200 && locks() === ''; i++) await sleep(50);
+  assert.notEqual(locks(), '', 'it has locked');
+  return child;
+}
+
+async function dead(child: ChildProcess): Promise<void> {
+  const gone = new Promise((done) => child.once('exit', done));
+  child.kill('SIGKILL');
+  await gone;
+}
+
+suite('restic repositories', { skip: findProgram('restic') ? false : 'restic is not installed' }, () => {
+  test('wrong, empty and absent passwords, a closed port, a directory that may not be read', async () => {
+    const { dir, repo } = await repository();
+    const ctx = await testContext();
+    const opens = (more: Partial<RepositorySpec>) => resticEngine.open({ ...repo, ...more }, ctx);
+    const wrong = join(dir, 'wrong');
+    await writeFile(wrong, 'another one', { mode: 0o600 });
+    await assert.rejects(opens({ password: { file: wrong } }), (e) => isFailure(e, 'RepositoryPassword'));
+    await assert.rejects(resticEngine.init({ ...repo, password: { file: wrong } }, ctx), (e) =>
+      isFailure(e, 'RepositoryPassword'),
+    );
+    const { password: _, ...without } = repo;
+    await assert.rejects(resticEngine.open(without, ctx), (e) => isFailure(e, 'InvalidConfig'));
+    await assert.rejects(opens({ location: 'rest:http://127.0.0.1:1/' }), (e) => isFailure(e, 'RepositoryUnreachable'));
+    await assert.rejects(resticEngine.init({ ...repo, location: 'rest:http://127.0.0.1:1/' }, ctx), (e) =>
+      isFailure(e, 'RepositoryUnreachable'),
+    );
+  });
+
+  test('a second backup reads no data again, whatever paths it has besides', async () => {
+    const { dir, repo } = await repository();
+    const ctx = await testContext();
+    const tree = join(dir, 'tree');
+    const staging = join(dir, 'staging');
+    await mkdir(tree);
+    await mkdir(staging);
+    await writeFile(join(tree, 'file'), randomBytes(3_000_000));
+    const first = await resticEngine.backup(repo, await requestOf([staging, tree]), ctx);
+    assert.ok(first.addedBytes > 3_000_000);
+    await writeFile(join(staging, 'new'), 'new');
+    await writeFile(join(dir, 'another'), 'another');
+    const second = await resticEngine.backup(repo, await requestOf([staging, tree, join(dir, 'another')]), ctx);
+    assert.ok(second.addedBytes < 100_000, `${second.addedBytes} added`);
+    assert.match(await ctx.logText(), new RegExp(`--parent ${first.snapshot.id}`));
+  });
+
+  test('a live lock waits; the same lock of a dead process is removed, once and with a note', async () => {
+    const { dir, repo, env } = await repository();
+    const ctx = await testContext();
+    const child = await running(dir, env);
+    await assert.rejects(resticEngine.check(repo, 'structure', PART, ctx), (error) => {
+      assert.ok(isFailure(error, 'RepositoryLocked'));
+      assert.match(error.message, new RegExp(`process ${child.pid} on `));
+      return true;
+    });
+    await dead(child);
+    await resticEngine.check(repo, 'structure', PART, ctx);
+    assert.equal(ctx.notes.filter((note) => /lock/.test(note)).length, 1);
+  });
+
+  test("another host's lock is left alone though its process is not here", async (t) => {
+    if (process.getuid?.() !== 0) return t.skip('another host name takes root');
+    const { dir, repo, env } = await repository();
+    const ctx = await testContext();
+    const child = await running(dir, env, ['unshare', '--uts', 'sh', '-c', 'hostname elsewhere && exec "$@"', 'sh']);
+    await dead(child);
+    await assert.rejects(resticEngine.check(repo, 'structure', PART, ctx), (error) => {
+      assert.ok(isFailure(error, 'RepositoryLocked'));
+      assert.match(error.message, /on elsewhere/);
+      return true;
+    });
+  });
+
+  test('what restic could not read makes no snapshot', async (t) => {
+    if (process.getuid?.() !== 0) return t.skip('becoming another user takes root');
+    const { dir, repo } = await repository();
+    const tree = join(dir, 'tree');
+    await mkdir(tree);
+    await writeFile(join(tree, 'good'), 'good');
+    const ctx = await testContext();
+    // Root reads everything, so the file is one that vanishes: restic finds a name in the list and nothing behind it.
+    const request = await requestOf([tree]);
+    const spied = {
+      ...ctx,
+      run: (async (program, args, options) =>
+        args[0] === 'backup'
+          ? { ...(await ctx.run(program, args, options)), exitCode: 3 }
+          : ctx.run(program, args, options)) as typeof ctx.run,
+    };
+    await assert.rejects(resticEngine.backup(repo, request, spied), (e) => isFailure(e, 'SnapshotIncomplete'));
+    assert.deepEqual(await resticEngine.list(repo, 'site-1', ctx), []);
+  });
+});
