@@ -1,0 +1,6 @@
+import type { AppChecks } from '../contracts.js';
+import { genericChecks } from './generic.js';
+import { videocmsChecks } from './videocms.js';
+
+/** What is checked of each application, by its name in the config. */
+export const checks: Record<string, AppChecks> = { videocms: videocmsChecks, generic: genericChecks };
