@@ -1,0 +1,60 @@
+import { type ChildProcess, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { createWriteStream } from 'node:fs';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+
+const ROOT = fileURLToPath(new URL('../..', import.meta.url));
+const CLI = [process.execPath, '--import', 'tsx', join(ROOT, 'src/cli/main.ts')];
+
+export interface Place {
+  dir: string;
+  config: string;
+  state: string;
+  address: string;
+  namespace: string;
+}
+
+/** Starts `holdfast <args>` as a process of its own, its output in a log of the demo's directory. */
+export function startHoldfast(place: Place, log: string, args: string[]): ChildProcess {
+  const [program = '', ...prefix] = CLI;
+  const child = spawn(program, [...prefix, ...args], {
+    cwd: ROOT,
+    env: { ...process.env, ...environment(place) },
+    stdio: ['ignore', 'pipe', 'pipe'],
+    // A group of its own: Ctrl-C in the terminal ends the demo, and the demo ends these, in order.
+    detached: true,
+  });
+  const file = createWriteStream(join(place.dir, log), { flags: 'a' });
+  child.stdout?.pipe(file, { end: false });
+  child.stderr?.pipe(file, { end: false });
+  return child;
+}
+
+/** Runs `holdfast <args> --json` to its end and returns what it printed. */
+export async function holdfast<T>(place: Place, args: string[]): Promise<{ code: number; json: T }> {
+  const [program = '', ...prefix] = CLI;
+  const child = spawn(program, [...prefix, ...args, '--config', place.config, '--json'], {
+    cwd: ROOT,
+    env: { ...process.env, ...environment(place) },
+    stdio: ['ignore', 'pipe', 'inherit'],
+  });
+  const chunks: Buffer[] = [];
+  child.stdout.on('data', (chunk: Buffer) => chunks.push(chunk));
+  const [code] = await once(child, 'close');
+  return { code: Number(code), json: JSON.parse(Buffer.concat(chunks).toString()) as T };
+}
+
+function environment({ address, namespace }: Place): Record<string, string> {
+  return { TEMPORAL_ADDRESS: address, TEMPORAL_NAMESPACE: namespace };
+}
+
+/** SIGTERM, and SIGKILL to one that does not end within 10 s. */
+export async function end(child: ChildProcess | undefined): Promise<void> {
+  if (!child || child.exitCode !== null || child.signalCode !== null) return;
+  const closed = once(child, 'exit');
+  child.kill('SIGTERM');
+  const timer = setTimeout(() => child.kill('SIGKILL'), 10_000);
+  await closed;
+  clearTimeout(timer);
+}

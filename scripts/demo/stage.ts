@@ -1,0 +1,119 @@
+import type { ChildProcess } from 'node:child_process';
+import { randomBytes } from 'node:crypto';
+import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import type { Client } from '@temporalio/client';
+import { findProgram } from '../../activities/tools/programs.js';
+import { connect } from '../../src/client/connect.js';
+import { DEFAULT_HOST, hostQueue } from '../../src/core/names.js';
+import { type DevServer, findTemporal, startDevServer } from '../../worker/dev-server.js';
+import { end, type Place, startHoldfast } from './processes.js';
+import { workerReady } from './runs.js';
+import { createSite, type Site } from './site.js';
+import { startVisitors, type Visitors } from './visitors.js';
+
+/** Everything that the demo runs on, in a directory, a namespace and on ports of its own. */
+export interface Stage {
+  place: Place;
+  engine: 'restic' | 'archive';
+  repository: string;
+  passwordFile: string;
+  server: DevServer;
+  client: Client;
+  site: Site;
+  visitors: Visitors;
+  worker: () => ChildProcess;
+  /** Starts another worker, as a supervisor would after a crash. */
+  startWorker: () => void;
+  /** Ends all that was started, and removes the directory. */
+  strike: (keep: boolean) => Promise<void>;
+}
+
+export async function setStage(say: (line: string) => void): Promise<Stage> {
+  const dir = await mkdtemp(join(tmpdir(), 'holdfast-demo-'));
+  const undo: (() => Promise<unknown>)[] = [];
+  const strike = async (keep: boolean) => {
+    for (const step of undo.splice(0).reverse()) await step().catch((error) => say(`at the end: ${error.message}`));
+    if (!keep) await rm(dir, { recursive: true, force: true });
+  };
+  try {
+    return await build(dir, undo, strike, say);
+  } catch (error) {
+    await strike(false);
+    throw error;
+  }
+}
+
+async function build(
+  dir: string,
+  undo: (() => Promise<unknown>)[],
+  strike: Stage['strike'],
+  say: (line: string) => void,
+): Promise<Stage> {
+  const engine = findProgram('restic') ? 'restic' : 'archive';
+  const namespace = `holdfast-demo-${randomBytes(3).toString('hex')}`;
+  const [server, site] = await Promise.all([
+    findTemporal({ say }).then((temporal) => startDevServer({ temporal, namespace, dbFile: join(dir, 'temporal.db') })),
+    createSite(join(dir, 'site')),
+  ]);
+  undo.push(server.stop);
+  const place = {
+    dir,
+    config: join(dir, 'holdfast.yaml'),
+    state: join(dir, 'state'),
+    address: server.address,
+    namespace,
+  };
+  const repository = join(dir, 'repository');
+  await Promise.all([repository, join(dir, 'scratch')].map((path) => mkdir(path)));
+  const passwordFile = join(dir, 'restic.key');
+  await writeFile(passwordFile, randomBytes(24).toString('base64'), { mode: 0o600 });
+  await writeFile(place.config, configText(dir, engine, repository, site), { mode: 0o600 });
+
+  await site.start();
+  undo.push(site.stop);
+  const watchdog = startHoldfast(place, 'watchdog.log', ['watchdog', '--state-dir', place.state]);
+  undo.push(() => end(watchdog));
+  const args = ['worker', '--config', place.config, '--state-dir', place.state, '--host', DEFAULT_HOST];
+  let worker = startHoldfast(place, 'worker.log', args);
+  undo.push(() => end(worker));
+  const client = await connect({ address: server.address, namespace });
+  undo.push(() => client.connection.close());
+  await Promise.all([site.healthy(), workerReady(client, hostQueue(DEFAULT_HOST))]);
+  const visitors = startVisitors(site.write, site.read);
+  await visitors.pause();
+  undo.push(visitors.stop);
+  const startWorker = () => {
+    worker = startHoldfast(place, 'worker.log', args);
+  };
+  return {
+    place,
+    engine,
+    repository,
+    passwordFile,
+    server,
+    client,
+    site,
+    visitors,
+    worker: () => worker,
+    startWorker,
+    strike,
+  };
+}
+
+function configText(dir: string, engine: string, repository: string, site: Site): string {
+  const password = engine === 'restic' ? `, password: { file: ${join(dir, 'restic.key')} }` : '';
+  return `version: 1
+repositories:
+  nas: { engine: ${engine}, location: ${repository}${password} }
+sites:
+  cms:
+    app: videocms
+    root: ${site.root}
+${site.serviceYaml}
+    repositories: [nas]
+    limits: { reserve: 100MB }
+    restoreTest: { scratch: ${join(dir, 'scratch')}, boot: true, sample: 1/1, start: ${JSON.stringify(site.startCommand)} }
+`;
+}

@@ -1,0 +1,53 @@
+import type { ChildProcess } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdir } from 'node:fs/promises';
+import { join } from 'node:path';
+import { DEFAULT_HOST } from '../src/core/names.js';
+import { startDevServer } from './dev-server.js';
+import { freePorts } from './free-ports.js';
+import { runWorker } from './main.js';
+import { spawnWatchdog } from './spawn-watchdog.js';
+import { findTemporal } from './temporal-binary.js';
+
+/** Temporal's own ports, so that `temporal` and `holdfast` find the server without being told. */
+const USUAL_PORTS = { grpc: 7233, ui: 8233 };
+const NAMESPACE = 'default';
+
+export interface DevOptions {
+  configPath: string;
+  stateDir: string;
+  host?: string;
+  /** Ends it, in order; `holdfast dev` aborts it on SIGINT and SIGTERM. */
+  signal: AbortSignal;
+  say?: (line: string) => void;
+}
+
+/**
+ * All of Holdfast in one command, for one machine: Temporal's dev server with a database file in the state directory,
+ * its UI, a worker here and the watchdog as a process of its own. Ends the worker first, then the watchdog (which
+ * brings back what the worker left down), the server last.
+ */
+export async function runDev(options: DevOptions): Promise<void> {
+  const { configPath, stateDir, host = DEFAULT_HOST, signal, say = () => {} } = options;
+  const temporal = await findTemporal({ say });
+  const dir = join(stateDir, 'temporal');
+  await mkdir(dir, { recursive: true, mode: 0o700 });
+  const ports = await freePorts(USUAL_PORTS);
+  const server = await startDevServer({ temporal, namespace: NAMESPACE, dbFile: join(dir, 'temporal.db'), ports });
+  const { address, namespace } = server;
+  say(`Temporal at ${address}, namespace ${namespace}${server.uiUrl ? `, UI at ${server.uiUrl}` : ''}`);
+  const watchdog = spawnWatchdog(stateDir, 'inherit');
+  try {
+    await runWorker({ address, namespace, host, stateDir, configPath, signal });
+  } finally {
+    await endWatchdog(watchdog);
+    await server.stop();
+  }
+}
+
+async function endWatchdog(watchdog: ChildProcess): Promise<void> {
+  if (watchdog.exitCode !== null || watchdog.signalCode !== null) return;
+  const closed = once(watchdog, 'exit');
+  watchdog.kill('SIGTERM');
+  await closed;
+}
