@@ -42,12 +42,15 @@ export function serviceSuite(kind: string, open: (ctx: TestContext) => Promise<S
   describe(`service ${kind}`, () => {
     let ctx: TestContext;
     let opened: ServiceFixture | string = 'not opened';
+    // The runner waits for the end of a group with timers that keep no process alive; a worker has other reasons to live.
+    const alive = setInterval(() => {}, 1000);
     before(async () => {
       ctx = await testContext({ step: 'stop' });
       opened = await open(ctx);
     });
     after(async () => {
       if (typeof opened !== 'string') await opened.close();
+      clearInterval(alive);
     });
 
     const check = (name: string, body: (fixture: ServiceFixture, t: NodeTest) => Promise<void>) =>

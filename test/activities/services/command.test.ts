@@ -1,19 +1,19 @@
 import assert from 'node:assert/strict';
 import { mkdir, mkdtemp, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { test } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { services } from '../../../activities/services/index.js';
-import { isFailure } from '../../../src/core/failures.js';
+import { type FailureType, isFailure } from '../../../src/core/failures.js';
 import { ServiceSpec } from '../../../src/core/plan.js';
 import { serviceSuite } from '../../conformance/service-suite.js';
 import { testContext } from '../../support/context.js';
 
 const APP = fileURLToPath(new URL('support/app.sh', import.meta.url));
 const START = (mode: string) =>
-  `setsid -f sh ${APP} "$PWD" ${mode} >/dev/null 2>&1; until [ -s beat ]; do sleep 0.02; done`;
-const STATUS = 'read -r pid _ <beat && kill -0 "$pid" 2>/dev/null || exit 3';
+  `rm -f main.pid; setsid -f sh ${APP} "$PWD" ${mode} >/dev/null 2>&1; until [ -s main.pid ]; do sleep 0.02; done`;
+const STATUS = 'read -r pid <main.pid && kill -0 "$pid" 2>/dev/null || exit 3';
 
 async function site(root: string, name: string, stop: string, start = START(''), stopTimeoutMs = 5_000) {
   const cwd = join(root, name);
@@ -31,7 +31,7 @@ async function site(root: string, name: string, stop: string, start = START(''),
 }
 
 const END = (signal: string) =>
-  `read -r pid _ <beat; kill -${signal} "$pid"; while kill -0 "$pid"; do sleep 0.02; done 2>/dev/null`;
+  `read -r pid <main.pid; kill -${signal} "$pid"; while kill -0 "$pid"; do sleep 0.02; done 2>/dev/null`;
 
 serviceSuite('command', async (ctx) => {
   const root = await mkdtemp(join(tmpdir(), 'holdfast-command-'));
@@ -41,7 +41,7 @@ serviceSuite('command', async (ctx) => {
   const liar = await site(root, 'liar', 'exit 0', START(''), 500);
   const broken = await site(root, 'broken', 'exit 0', 'exit 1');
   const kill = async ({ beat }: { beat: string }) => {
-    const pid = Number((await readFile(beat, 'utf8').catch(() => '')).split(' ')[0]);
+    const pid = Number(await readFile(join(dirname(beat), 'main.pid'), 'utf8').catch(() => ''));
     if (pid > 1) process.kill(pid, 'SIGKILL');
   };
   await services.command.start(bystander.spec, bystander.units, ctx);
@@ -86,4 +86,18 @@ test('none has no units and nothing to do', async () => {
   await services.none.stop(spec, [], ctx);
   await services.none.start(spec, [], ctx);
   assert.deepEqual(await services.none.status(spec, ctx), { units: [] });
+});
+
+test('preflight finds what would only fail after the stop', async () => {
+  const ctx = await testContext();
+  const good = { argv: ['sh', '-c', 'exit 3'] };
+  const spec = (start: object) =>
+    ServiceSpec.parse({ kind: 'command', name: 'app', stop: good, status: good, start: { ...good, ...start } });
+  const cases: [object, FailureType][] = [
+    [{ argv: ['no-such-program'] }, 'ToolMissing'],
+    [{ cwd: '/nonexistent' }, 'ServiceUnknown'],
+  ];
+  for (const [start, type] of cases)
+    await assert.rejects(services.command.preflight(spec(start), ctx), (error) => isFailure(error, type));
+  assert.deepEqual(await services.command.preflight(spec({}), ctx), {});
 });

@@ -277,6 +277,36 @@ volumes:
       docker('rm', '-f', idOf(name, 'app'));
     });
 
+    if (version.name === 'v2')
+      check('a dependency that must be healthy is waited for', async () => {
+        const ctx = await testContext();
+        const health = 'healthcheck: { test: [CMD-SHELL, "cat /data/ready"], interval: 300ms, start_period: 20s }';
+        const { spec, dir } = await project(version, rootOf(), 'healthyv2', {
+          app: { more: ['depends_on: { db: { condition: service_healthy } }'] },
+          db: { more: [health] },
+        });
+        const both = spec(['app', 'db']);
+        setTimeout(() => writeFile(join(dir, 'db/ready'), ''), 2_000);
+        const began = performance.now();
+        await services.compose.start(both, ['app', 'db'], ctx);
+        assert.ok(performance.now() - began > 1_900);
+        await services.compose.stop(both, ['app', 'db'], ctx);
+      });
+
+    check('an override beside the file belongs to it', async () => {
+      const ctx = await testContext();
+      const name = `over${version.name}`;
+      const { spec, dir } = await project(version, rootOf(), name, { app: {} });
+      const override = 'version: "2.4"\nservices: { app: { volumes: ["./extra:/extra"] } }\n';
+      await writeFile(join(dir, 'docker-compose.override.yaml'), override);
+      const found = (await services.compose.volumes?.(spec(['app']), ctx)) ?? [];
+      assert.ok(found.some(({ path }) => path === join(dir, 'extra')));
+      docker('rm', idOf(name, 'app'));
+      await services.compose.start(spec(['app']), ['app'], ctx);
+      assert.ok(docker('inspect', '-f', '{{json .Mounts}}', idOf(name, 'app')).includes('/extra'));
+      await services.compose.stop(spec(['app']), ['app'], ctx);
+    });
+
     check('without a daemon preflight says so', async () => {
       const ctx = await testContext();
       const { spec } = await project(version, rootOf(), `nodaemon${version.name}`, { app: {} });
