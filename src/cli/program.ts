@@ -4,6 +4,7 @@ import { register as approve } from './approve.js';
 import { register as attach } from './attach.js';
 import { register as backup } from './backup.js';
 import { register as cancel } from './cancel.js';
+import { register as check } from './check.js';
 import { register as config } from './config.js';
 import type { Cli } from './context.js';
 import { register as dev } from './dev.js';
@@ -25,6 +26,7 @@ import { register as worker } from './worker.js';
 
 /** Every `register(program, cli)`, in the order in which the help lists them. */
 const COMMANDS: ((program: Command, cli: Cli) => void)[] = [
+  check,
   dev,
   worker,
   watchdog,

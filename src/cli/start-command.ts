@@ -3,7 +3,6 @@ import type { Command } from 'commander';
 import type { RunHandle } from '../client/start.js';
 import type { Call, Cli } from './context.js';
 import { EXIT, type ExitCode } from './exit-codes.js';
-import { follow } from './follow.js';
 import { addressOf } from './sites.js';
 import { temporalOptions, withTemporal } from './temporal.js';
 
@@ -33,6 +32,7 @@ async function startAndFollow(call: Call, start: Start): Promise<ExitCode> {
       return EXIT.completed;
     }
     call.say(`${handle.workflowId} (Ctrl-C detaches)`);
+    const { follow } = await import('./follow.js');
     return follow(call, client, handle);
   });
 }

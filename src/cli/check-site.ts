@@ -1,0 +1,110 @@
+import type { Context } from '../../activities/contracts.js';
+import { databases } from '../../activities/databases/index.js';
+import { engines } from '../../activities/engines/index.js';
+import { localContext } from '../../activities/local-context.js';
+import { preflightSources } from '../../activities/preflight/sources.js';
+import { preflightSpace } from '../../activities/preflight/space.js';
+import { services } from '../../activities/services/index.js';
+import { openState } from '../../activities/site/index.js';
+import type { Env } from '../../activities/step.js';
+import { gatherFacts } from '../config/facts.js';
+import { derivePlan } from '../config/plan.js';
+import type { Config } from '../config/schema.js';
+import { formatBytes } from '../core/durations.js';
+import { isFailure } from '../core/failures.js';
+import type { Plan, RepositorySpec } from '../core/plan.js';
+import { type Finding, failed, ok, tried, warn } from './check-findings.js';
+
+export interface SiteCheckOptions {
+  stateDir: string;
+  host: string;
+  /** Create repositories that are not there. */
+  init: boolean;
+}
+
+/** All that a backup of a site needs on this host: programs, services, sources, space and repositories. Changes nothing without `init`. */
+export async function checkSite(config: Config, site: string, options: SiteCheckOptions): Promise<Finding[]> {
+  const { stateDir, host } = options;
+  const notes: string[] = [];
+  const ctx = await localContext('check', { stateDir, host, site, note: (text) => notes.push(text) });
+  const bare = derivePlan(config, site, { entries: [], volumes: [] }, { host });
+  const volumes: { name: string; path?: string }[] = [];
+  const findings: Finding[] = [];
+  for (const spec of bare.services) {
+    const finding = await tried(`${site}: service ${spec.name}`, async () => {
+      const tools = await services[spec.kind].preflight(spec as never, ctx);
+      volumes.push(...((await services[spec.kind].volumes?.(spec as never, ctx)) ?? []));
+      const { units } = await services[spec.kind].status(spec as never, ctx);
+      const running = units.filter((unit) => unit.running).length;
+      return `${versions(tools)}${running} of ${units.length} running`;
+    });
+    findings.push(spec.kind === 'none' ? ok(finding.about, 'never stopped') : finding);
+  }
+  const plan = derivePlan(config, site, await gatherFacts(bare.root, volumes), { host });
+  findings.push(...(await checkSources(plan, ctx, options)));
+  findings.push(...(await Promise.all(plan.repositories.map((one) => checkRepository(site, one, ctx, options.init)))));
+  findings.push(
+    ...plan.uncovered.map((left) =>
+      warn(`${site}: coverage`, `${left} is neither included nor excluded`, `holdfast explain ${site}`),
+    ),
+  );
+  findings.push(...notes.map((note) => warn(`${site}: note`, note)));
+  return findings;
+}
+
+async function checkSources(plan: Plan, ctx: Context, { stateDir }: SiteCheckOptions): Promise<Finding[]> {
+  const { site } = plan;
+  const findings: Finding[] = [];
+  for (const spec of plan.databases) {
+    findings.push(
+      await tried(`${site}: database ${spec.name}`, async () => {
+        const { bytes, tools } = await databases[spec.kind].preflight(spec as never, ctx);
+        return `${versions(tools)}${formatBytes(bytes)}`;
+      }),
+    );
+  }
+  const state = await openState(stateDir);
+  const env = { ctx, deps: { state } } as unknown as Env;
+  let bytes = 0;
+  findings.push(
+    await tried(`${site}: files`, async () => {
+      bytes = await preflightSources(plan, env);
+      return `${plan.fileSets.map(({ name }) => name).join(', ') || 'none'}: there and readable`;
+    }),
+    await tried(`${site}: space`, async () => {
+      await preflightSpace(plan, bytes, env);
+      return `${formatBytes(bytes)} to stage, and room for it`;
+    }),
+  );
+  return findings;
+}
+
+async function checkRepository(
+  site: string,
+  repository: RepositorySpec,
+  ctx: Context,
+  init: boolean,
+): Promise<Finding> {
+  const about = `${site}: repository ${repository.name}`;
+  const engine = engines[repository.engine];
+  try {
+    const tools = await engine.preflight(repository, ctx);
+    try {
+      await engine.open(repository, ctx);
+    } catch (error) {
+      if (!isFailure(error, 'RepositoryMissing')) throw error;
+      if (!init)
+        return warn(about, 'nothing is there yet; the first backup creates it, or do it now', 'holdfast check --init');
+      await engine.init(repository, ctx);
+      return ok(about, `${versions(tools)}created`);
+    }
+    return ok(about, `${versions(tools)}opens`);
+  } catch (error) {
+    return failed(about, error instanceof Error ? error.message : String(error));
+  }
+}
+
+function versions(tools: Record<string, string>): string {
+  const all = Object.entries(tools).map(([name, version]) => `${name} ${version}`);
+  return all.length > 0 ? `${all.join(', ')}; ` : '';
+}

@@ -1,0 +1,50 @@
+import type { Client } from '@temporalio/client';
+import { pollers } from '../client/pollers.js';
+import { applySchedules } from '../client/schedules.js';
+import type { Config } from '../config/schema.js';
+import { hostQueue, TASK_QUEUE, transferQueue } from '../core/names.js';
+import { type Finding, failed, ok, warn } from './check-findings.js';
+
+const DAY_SECONDS = 86_400;
+const LEAST_RETENTION_DAYS = 90;
+
+/** Workers, retention and schedules, as Temporal has them. */
+export async function checkTemporal(client: Client, config: Config, host: string): Promise<Finding[]> {
+  return [await retention(client), ...(await workers(client, host)), await schedules(client, config, host)];
+}
+
+async function retention(client: Client): Promise<Finding> {
+  const { namespace } = client.options;
+  const { config } = await client.workflowService.describeNamespace({ namespace });
+  const days = Number(config?.workflowExecutionRetentionTtl?.seconds ?? 0) / DAY_SECONDS;
+  const said = `namespace ${namespace} keeps finished runs for ${Math.round(days)} days`;
+  if (days >= LEAST_RETENTION_DAYS) return ok('Temporal', said);
+  return warn(
+    'Temporal',
+    `${said}; reports stay on this host, but their runs vanish from the UI`,
+    `temporal operator namespace update -n ${namespace} --retention 365d`,
+  );
+}
+
+async function workers(client: Client, host: string): Promise<Finding[]> {
+  const queues = [
+    { queue: TASK_QUEUE, type: 'workflow' as const },
+    { queue: hostQueue(host), type: 'activity' as const },
+    { queue: transferQueue(host), type: 'activity' as const },
+  ];
+  return Promise.all(
+    queues.map(async ({ queue, type }) => {
+      const found = await pollers(client, queue, type);
+      if (found.length > 0) return ok(`queue ${queue}`, found.map(({ identity }) => identity).join(', '));
+      return failed(`queue ${queue}`, 'no worker polls it: a run would only wait', 'holdfast worker');
+    }),
+  );
+}
+
+async function schedules(client: Client, config: Config, host: string): Promise<Finding> {
+  const changes = await applySchedules(client, config, { dryRun: true, host });
+  const open = changes.filter(({ change }) => change !== 'keep');
+  if (open.length === 0) return ok('schedules', `${changes.length}, as in the config`);
+  const said = open.map(({ id, change }) => `${change} ${id}`).join(', ');
+  return warn('schedules', `not as in the config: ${said}`, 'holdfast schedule apply');
+}
