@@ -1,0 +1,132 @@
+import { existsSync } from 'node:fs';
+import { open, readFile } from 'node:fs/promises';
+import { basename, dirname, join, relative, resolve } from 'node:path';
+import { parse } from 'yaml';
+import { apps } from '../apps/index.js';
+import { gatherFacts } from '../config/facts.js';
+import { suggestion } from '../config/near.js';
+import { NAME } from '../core/names.js';
+import { CliError } from './context.js';
+import { EXIT } from './exit-codes.js';
+
+/** What a person said; the rest is looked for. */
+export interface Wanted {
+  cwd: string;
+  root: string | undefined;
+  name: string | undefined;
+  app: string | undefined;
+  compose: string | undefined;
+  unit: string | undefined;
+  none: boolean;
+}
+
+export interface Found {
+  name: string;
+  app: string;
+  root: string;
+  service: { compose: string; names: string[] } | { systemd: string } | 'none';
+  /** SQLite databases, relative to root: for an app that does not know its own. */
+  databases: string[];
+  /** Why it is so, one line each. */
+  because: string[];
+}
+
+const COMPOSE_NAMES = ['compose.yaml', 'compose.yml', 'docker-compose.yaml', 'docker-compose.yml'];
+
+/** Finds out what is installed. Throws CliError where it cannot tell how the application is stopped. */
+export async function discover(wanted: Wanted): Promise<Found> {
+  const { cwd } = wanted;
+  const start = resolve(cwd, wanted.root ?? '.');
+  const looked =
+    wanted.unit || wanted.none
+      ? undefined
+      : COMPOSE_NAMES.map((name) => join(start, name)).find((file) => existsSync(file));
+  const composeFile = wanted.compose ? resolve(cwd, wanted.compose) : looked;
+  const root = wanted.root || !composeFile ? start : dirname(composeFile);
+  const because: string[] = [];
+  const services = composeFile ? await composeServices(composeFile) : [];
+  if (!composeFile && !wanted.unit && !wanted.none)
+    throw new CliError(
+      EXIT.usage,
+      `no compose file in ${start}; name one with --compose, a systemd unit with --unit, or say --none`,
+    );
+  const app = wanted.app ?? recognise(root, services, because);
+  if (!Object.hasOwn(apps, app))
+    throw new CliError(EXIT.usage, `there is no application "${app}"; ${suggestion(app, Object.keys(apps))}`);
+  const own = app === 'videocms' ? services.filter(({ image }) => /videocms/i.test(image)) : [];
+  const names = (own.length > 0 ? own : services).map(({ name }) => name);
+  if (composeFile) because.push(`stopped: ${names.join(', ')} of ${composeFile}`);
+  const databases = app === 'generic' ? await sqliteFiles(root) : [];
+  if (app === 'generic')
+    because.push(
+      databases.length > 0
+        ? `databases: ${databases.join(', ')}`
+        : 'no SQLite database found; name yours under options.databases',
+    );
+  const name = wanted.name ?? nameOf(root);
+  if (!NAME.test(name))
+    throw new CliError(EXIT.usage, `"${name}" is no name; use lower-case letters, digits and dashes`);
+  const service = composeFile
+    ? { compose: relative(root, composeFile), names }
+    : wanted.unit
+      ? { systemd: wanted.unit }
+      : ('none' as const);
+  return { name, app, root, service, databases, because };
+}
+
+async function composeServices(file: string): Promise<{ name: string; image: string }[]> {
+  const fail = (why: string) => new CliError(EXIT.usage, `${file} ${why}; name another with --compose`);
+  const text = await readFile(file, 'utf8').catch(() => {
+    throw fail('cannot be read');
+  });
+  let parsed: { services?: Record<string, { image?: unknown } | null> } | null;
+  try {
+    parsed = parse(text);
+  } catch {
+    throw fail('is no YAML');
+  }
+  const services = Object.entries(parsed?.services ?? {});
+  if (services.length === 0) throw fail('has no services');
+  return services.map(([name, service]) => ({ name, image: String(service?.image ?? '') }));
+}
+
+function recognise(root: string, services: { image: string }[], because: string[]): string {
+  const byImage = services.find(({ image }) => /videocms/i.test(image));
+  const byPlace = ['database/database.sqlite', 'videos'].every((place) => existsSync(join(root, place)));
+  if (byImage || byPlace) {
+    because.push(byImage ? `VideoCMS: a service runs ${byImage.image}` : 'VideoCMS: database/ and videos/ are there');
+    return 'videocms';
+  }
+  return 'generic';
+}
+
+/** By what they are, not by what they are called. */
+async function sqliteFiles(root: string): Promise<string[]> {
+  const { entries } = await gatherFacts(root);
+  const found: string[] = [];
+  for (const { path, dir } of entries.filter((entry) => !entry.dir && !/-(wal|shm|journal)$/.test(entry.path))) {
+    if (!dir && (await isSqlite(path))) found.push(relative(root, path));
+  }
+  return found;
+}
+
+async function isSqlite(path: string): Promise<boolean> {
+  const file = await open(path).catch(() => undefined);
+  if (!file) return false;
+  try {
+    if (!(await file.stat()).isFile()) return false;
+    const { buffer } = await file.read(Buffer.alloc(16), 0, 16, 0);
+    return buffer.toString('latin1') === 'SQLite format 3\0';
+  } finally {
+    await file.close();
+  }
+}
+
+function nameOf(root: string): string {
+  const name = basename(root)
+    .toLowerCase()
+    .replaceAll(/[^a-z0-9]+/g, '-')
+    .replaceAll(/^-+|-+$/g, '')
+    .slice(0, 40);
+  return NAME.test(name) ? name : 'site';
+}

@@ -1,0 +1,119 @@
+import assert from 'node:assert/strict';
+import { mkdir, mkdtemp, readFile, realpath, rm, stat, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterEach, beforeEach, describe, it } from 'node:test';
+import { register } from '../../../src/cli/init.js';
+import { loadConfig } from '../../../src/config/load.js';
+import { runCommand } from '../../support/config-cli.js';
+
+let dir: string;
+let site: string;
+let file: string;
+beforeEach(async () => {
+  dir = await realpath(await mkdtemp(join(tmpdir(), 'holdfast-init-')));
+  site = join(dir, 'My Videos');
+  file = join(dir, 'etc/holdfast.yaml');
+  await mkdir(site);
+});
+afterEach(() => rm(dir, { recursive: true, force: true }));
+
+const init = (...args: string[]) =>
+  runCommand(register, ['init', '--config', file, '--repository', join(dir, 'backups'), ...args], {
+    cwd: site,
+    env: { HOME: dir, PATH: process.env.PATH ?? '' },
+  });
+
+const COMPOSE = `services:
+  videocms: { image: "kirari04/videocms:v0.1.10" }
+  caddy: { image: "caddy:2" }
+`;
+
+describe('holdfast init', () => {
+  it('recognises VideoCMS, and writes a config that is right', async () => {
+    await writeFile(join(site, 'docker-compose.yaml'), COMPOSE);
+    const { code, out } = await init('--engine', 'restic');
+    assert.equal(
+      out,
+      [
+        `wrote ${file}: my-videos, videocms in ${site}`,
+        '  VideoCMS: a service runs kirari04/videocms:v0.1.10',
+        `  stopped: videocms of ${site}/docker-compose.yaml`,
+        `  backups go to ${dir}/backups (restic)`,
+        `  made the password ${dir}/etc/restic.key; without a copy of it elsewhere no backup can be read`,
+        `next: holdfast explain my-videos --config ${file}`,
+        '',
+      ].join('\n'),
+    );
+    assert.equal(code, 0);
+    const config = await loadConfig(file, { look: 'all' });
+    assert.deepEqual(config.sites['my-videos']?.service, {
+      compose: join(site, 'docker-compose.yaml'),
+      names: ['videocms'],
+    });
+    assert.equal(config.defaults?.timezone, Intl.DateTimeFormat().resolvedOptions().timeZone);
+    const key = join(dir, 'etc/restic.key');
+    assert.equal((await stat(key)).mode & 0o777, 0o600);
+    assert.match(await readFile(key, 'utf8'), /^[\w-]{43}\n$/);
+  });
+
+  it('finds the databases of an application that it does not know', async () => {
+    await mkdir(join(site, 'data'));
+    await writeFile(join(site, 'data/wiki.bin'), 'SQLite format 3\0…');
+    await writeFile(join(site, 'data/readme.db'), 'no database');
+    const { code, out } = await init('--unit', 'wiki.service', '--name', 'wiki', '--engine', 'archive');
+    assert.equal(code, 0, out);
+    const { sites, repositories } = await loadConfig(file, { look: 'all' });
+    assert.deepEqual(sites.wiki?.options, { databases: [{ kind: 'sqlite', path: 'data/wiki.bin' }] });
+    assert.deepEqual(sites.wiki?.service, { systemd: 'wiki.service' });
+    assert.deepEqual(repositories.main, { engine: 'archive', location: join(dir, 'backups') });
+  });
+
+  it('never overwrites a config or a key', async () => {
+    await mkdir(join(dir, 'etc'));
+    await writeFile(file, 'mine');
+    const refused = await init('--none');
+    assert.equal(refused.code, 2);
+    assert.match(refused.err, /there is a config at .*init never overwrites one/);
+    assert.equal(await readFile(file, 'utf8'), 'mine');
+    await rm(file);
+    await writeFile(join(dir, 'etc/restic.key'), 'old', { mode: 0o600 });
+    assert.equal((await init('--none', '--engine', 'restic')).code, 0);
+    assert.equal(await readFile(join(dir, 'etc/restic.key'), 'utf8'), 'old');
+  });
+
+  it('keeps the key out of the site that it backs up', async () => {
+    file = join(site, 'holdfast.yaml');
+    assert.equal((await init('--none', '--engine', 'restic')).code, 0);
+    assert.equal((await stat(join(dir, '.config/holdfast/restic.key'))).mode & 0o777, 0o600);
+  });
+
+  it('only shows it with --dry-run', async () => {
+    const { code, out } = await init('--none', '--dry-run', '--engine', 'restic');
+    assert.equal(code, 0);
+    assert.match(out, /^# yaml-language-server/);
+    await assert.rejects(stat(join(dir, 'etc')), { code: 'ENOENT' });
+  });
+
+  it('says what is lacking', async () => {
+    const cases: [string[], RegExp][] = [
+      [[], /no compose file in .*; name one with --compose, a systemd unit with --unit, or say --none/],
+      [['--none', '--app', 'videocsm'], /there is no application "videocsm"; did you mean "videocms"\?/],
+      [['--none', '--engine', 'tar'], /there is no engine "tar"; name restic or archive/],
+      [['--none', '--name', 'A_B'], /"A_B" is no name/],
+      [['--compose', 'none.yaml'], /none\.yaml cannot be read/],
+    ];
+    for (const [args, expected] of cases) {
+      const { code, err } = await init(...args);
+      assert.equal(code, 2);
+      assert.match(err, expected);
+    }
+  });
+
+  it('says what would be wrong with what was asked for', async () => {
+    const { code, out } = await init('--none', '--engine', 'archive', '--repository', join(site, 'backups'));
+    assert.equal(code, 2);
+    assert.match(out, /to correct: .*the repository lies inside site my-videos/);
+    assert.match(out, /next: holdfast config validate/);
+  });
+});
