@@ -27,12 +27,14 @@ async function videos(database: string, restored: Restored, ctx: Context): Promi
   const { options, folder, source } = placesOf(restored.plan);
   const [found, pending] = [tally(), tally()];
   await eachLimited(readVideocms(database, ctx).videos(), async (row) => {
-    const place = folder(row.uuid);
-    const needs = row.path ? [] : row.thumbnail ? [join(place, row.thumbnail)] : [];
     // Until its encoding is done, a video may have no folder yet.
-    if (!row.path && !(await isDirectory(restored.relocate(place)))) found.bad(`${place}: no folder`);
-    else if (await allThere(needs, restored)) found.good();
-    else found.bad(`${needs[0]}: no thumbnail`);
+    if (!row.path) {
+      const place = folder(row.uuid);
+      const needs = row.thumbnail ? [join(place, row.thumbnail)] : [];
+      if (!(await isDirectory(restored.relocate(place)))) found.bad(`${place}: no folder`);
+      else if (await allThere(needs, restored)) found.good();
+      else found.bad(`${needs[0]}: no thumbnail`);
+    }
     if (row.path && options.includePendingSources) {
       if (await allThere([source(row.path)], restored)) pending.good();
       else pending.bad(source(row.path));
@@ -82,10 +84,15 @@ async function renditions(database: string, restored: Restored, ctx: Context): P
   ];
 }
 
+/** What a playlist names; nothing where there is no playlist. */
+export async function segmentsOf(playlist: string): Promise<string[]> {
+  const text = await readFile(playlist, 'utf8').catch(() => '');
+  return text.split(/\r?\n/).filter((line) => line !== '' && !line.startsWith('#'));
+}
+
 async function playlist(path: string, restored: Restored, segments: ReturnType<typeof tally>): Promise<void> {
-  const text = await readFile(restored.relocate(path), 'utf8').catch(() => '');
-  const names = text.split(/\r?\n/).filter((line) => line !== '' && !line.startsWith('#'));
-  if (names.length === 0) return segments.bad(text === '' ? path : `${path}: names no segment`);
+  const names = await segmentsOf(restored.relocate(path));
+  if (names.length === 0) return segments.bad(`${path}: missing, or names no segment`);
   segments.good();
   for (const name of names) {
     const segment = join(dirname(path), name);

@@ -1,11 +1,11 @@
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import type { DatabaseEntry } from '../../src/core/manifest.js';
 import type { AppChecks } from '../contracts.js';
 import { checkedCopy, databasesAgainstManifest } from './databases-against-manifest.js';
 import { filesAgainstList } from './files-against-list.js';
 import { notMade } from './tally.js';
 import { bootVideocms } from './videocms-boot.js';
-import { mediaChecks } from './videocms-media.js';
+import { mediaChecks, segmentsOf } from './videocms-media.js';
 import { placesOf, type Videocms, withCaptured } from './videocms-rows.js';
 
 const TABLES = ['files', 'links', 'qualities', 'audios', 'subtitles', 'upload_sessions'];
@@ -25,7 +25,11 @@ export const videocmsChecks: AppChecks = {
           if (places.options.includePendingSources) yield places.source(row.path);
         } else if (row.thumbnail) yield join(places.folder(row.uuid), row.thumbnail);
       }
-      for await (const row of db.renditions()) yield join(places.rendition(row), row.output);
+      for await (const row of db.renditions()) {
+        const output = join(places.rendition(row), row.output);
+        yield output;
+        if (row.kind !== 'subtitle') yield* (await segmentsOf(output)).map((name) => join(dirname(output), name));
+      }
       for await (const row of db.links())
         if (row.thumbnail && row.file) yield join(places.folder(row.file), row.thumbnail);
     }
