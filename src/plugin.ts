@@ -69,10 +69,15 @@ export class HoldfastPlugin extends SimplePlugin {
     await ran;
   }
 
-  /** Loaded when it runs, so that importing the plugin into a client costs nothing. */
+  /** Loaded when it runs, so that importing the plugin into a client costs nothing. Applications that a predecessor left down come first. */
   protected async createWorkers(connection: NativeConnection, namespace: string): Promise<Worker[]> {
-    const { createWorkers } = await import('../worker/main.js');
-    return createWorkers({ connection, namespace, ...this.settings, host: this.settings.host ?? DEFAULT_HOST });
+    const { Runtime } = await import('@temporalio/worker');
+    const { defaultStateDir } = await import('../activities/site/state.js');
+    const { prepareHost } = await import('../worker/prepare-host.js');
+    const { createWorkers } = await import('../worker/workers.js');
+    const { host = DEFAULT_HOST, stateDir = defaultStateDir(), ...rest } = this.settings;
+    await prepareHost(stateDir, host, (line) => Runtime.instance().logger.info(`holdfast: ${line}`));
+    return createWorkers({ connection, namespace, stateDir, host, ...rest });
   }
 }
 

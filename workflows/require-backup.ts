@@ -30,13 +30,13 @@ export async function requireBackup(site: string, options: RequireBackupOptions 
   const { repositories, reason = `required by ${workflowType}`.slice(0, 200) } = options;
   const input = { site, reason, ...(repositories ? { repositories } : {}) };
   const id = workflowId('backup', parseAddress(site), new Date());
-  const refuse = (what: string, report?: Report) =>
+  const refuse = (what: string, advice = `read the report of ${id}`, outcome?: string) =>
     failure('RequiredBackupFailed', {
       step: workflowType,
       host: parseAddress(site).host,
       what,
-      ...(report ? { advice: `read the report of ${id}` } : {}),
-      details: { workflowId: id, ...(report ? { outcome: report.outcome } : {}) },
+      advice,
+      details: { workflowId: id, ...(outcome ? { outcome } : {}) },
     });
   try {
     const child = await startChild<(input: unknown) => Promise<Report>>('backup', {
@@ -50,14 +50,16 @@ export async function requireBackup(site: string, options: RequireBackupOptions 
     });
     const report = await child.result();
     if (report.outcome === 'completed') return report;
-    throw refuse(`the backup of ${site} ended ${report.outcome}`, report);
+    throw refuse(`the backup of ${site} ended ${report.outcome}`, undefined, report.outcome);
   } catch (error) {
     // Our own cancellation, not one of the backup: that one is a failure of what we require.
     if (CancellationScope.current().consideredCancelled) throw error;
     if (error instanceof WorkflowExecutionAlreadyStartedError)
       throw refuse(`another backup of ${site} started in the same second`);
-    if (error instanceof ChildWorkflowFailure)
-      throw refuse(`the backup of ${site} failed: ${error.cause?.message ?? error.message}`);
+    if (error instanceof ChildWorkflowFailure) {
+      const [what, ...advice] = (error.cause?.message ?? error.message).split('; ');
+      throw refuse(`the backup of ${site} failed: ${what}`, advice.join('; ') || undefined);
+    }
     throw error;
   }
 }

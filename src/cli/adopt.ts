@@ -31,8 +31,10 @@ async function adopt(call: Call): Promise<number> {
   if (existsSync(target)) throw overwrites(target);
   const into = resolve(cli.cwd, (options.into as string | undefined) ?? 'holdfast-adopted');
   const { adoptRepository } = await import('./adopt-repository.js');
-  const { localContext } = await import('./local-context.js');
-  const { ctx, state } = await localContext(cli, 'adopt');
+  const { localContext } = await import('../../activities/local-context.js');
+  const { defaultStateDir, openState } = await import('../../activities/site/state.js');
+  const state = await openState(defaultStateDir(cli.env));
+  const ctx = await localContext('adopt', { stateDir: state.root });
   const spec = specOf(call);
   const adopted = await adoptRepository(spec, { into, state, sites: options.site as string[] | undefined }, ctx);
   const parts: AdoptedPart[] = adopted.map(({ siteId, snapshot, config }) => ({

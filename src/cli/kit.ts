@@ -13,8 +13,9 @@ export function register(program: Command, cli: Cli): void {
       const { loadConfig } = await import('../config/load.js');
       const { repositorySpecs } = await import('./repository-specs.js');
       const { kitText } = await import('../core/kit.js');
-      const { localContext } = await import('./local-context.js');
-      const { ctx } = await localContext(cli, 'kit');
+      const { localContext } = await import('../../activities/local-context.js');
+      const { defaultStateDir } = await import('../../activities/site/state.js');
+      const ctx = await localContext('kit', { stateDir: defaultStateDir(cli.env) });
       const config = await loadConfig(call.configFile(), { look: 'nothing' });
       const specs = repositorySpecs(config);
       const kit: Kit = {

@@ -97,7 +97,10 @@ test('a backup that fails stops the deploy, with its reason', async (t) => {
   const failure = await refused(t, 'broken');
   if (!failure) return;
   assert.equal(failure.type, 'RequiredBackupFailed');
-  assert.match(failure.message, /^deploy on local: the backup of broken failed: prepare on local: no such site/);
+  assert.match(
+    failure.message,
+    /^deploy on local: the backup of broken failed: prepare on local: no such site; name another$/,
+  );
 });
 
 test('a backup that somebody cancels is a failure of the deploy, not its cancellation', async (t) => {
