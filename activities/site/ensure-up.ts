@@ -8,7 +8,7 @@ import { bringUp } from './application.js';
 import { assertStopped } from './assert-stopped.js';
 import { fenceOf, raiseEpoch, replayUndo } from './fence.js';
 import { bootClock, bootId, liveness, ownMark } from './marks.js';
-import { readRecord, type SitePaths, updateRecord } from './record.js';
+import { readEpoch, readRecord, type SitePaths, updateRecord } from './record.js';
 import { endSection } from './strays.js';
 
 /*
@@ -78,7 +78,7 @@ export async function ensureUp(
       try {
         return await work(state, site, claimed.mine, { ...options, withinMs: Math.max(0, left), deadlineMs }, ctx);
       } catch (error) {
-        if (!isFailure(error, 'SectionRevoked')) throw error;
+        if (!isFailure(error, 'SectionRevoked') || left <= 0) throw error;
       }
     } else if (left <= 0) {
       throw ctx.fail('NotHealthy', `${site} is still being brought up by pid ${claimed.record.worker?.pid}`);
@@ -99,6 +99,8 @@ async function claim(
 ): Promise<{ mine: SiteRecord } | { record: SiteRecord; foreign: boolean }> {
   let mine = false;
   let foreign = false;
+  // Where a record was lost or put back, the tools' epoch may be ahead of it: a claim must be above both.
+  const used = await readEpoch(paths);
   const record = await updateRecord(paths, site, (now) => {
     mine = false;
     foreign = false;
@@ -116,14 +118,12 @@ async function claim(
     const { cap: _, finishes: __, ...rest } = now;
     return {
       ...rest,
-      phase: finishing ? 'stopped' : 'revoked',
-      epoch: now.epoch + 1,
+      phase: ours ? 'stopped' : 'revoked',
+      epoch: Math.max(now.epoch, used) + 1,
       worker: ownMark(),
       bootId: bootId(),
       deadline: bootClock() + options.deadlineMs,
-      ...(finishing
-        ? { finishes: options.epoch as number }
-        : { revokedFor: now.revokedFor ?? options.why ?? 'recovery' }),
+      ...(ours ? { finishes: now.finishes ?? now.epoch } : { revokedFor: now.revokedFor ?? options.why ?? 'recovery' }),
     };
   });
   return mine ? { mine: record } : { record, foreign };
@@ -168,8 +168,11 @@ async function work(
     await bringUp(specs, prior, options.withinMs, go, ctx);
     return report(await change(up), true);
   } catch (error) {
-    // Whoever looks next must not wait for our deadline.
-    if (!isFailure(error, 'SectionRevoked')) await change((now) => ({ ...now, deadline: bootClock() })).catch(() => {});
+    // A finish is asked for again within the deadline: a watchdog that came first would replay the undo of an application
+    // that is merely slow. A recovery that gives up leaves the rest to the watchdog at once.
+    const patience = claimed.phase === 'stopped' && !ctx.signal.aborted ? options.deadlineMs : 0;
+    if (!isFailure(error, 'SectionRevoked'))
+      await change((now) => ({ ...now, deadline: bootClock() + patience })).catch(() => {});
     throw error;
   } finally {
     clearInterval(renewal);
@@ -179,10 +182,12 @@ async function work(
 
 /** The record after a healthy start. `prior` stays while a stop that was killed may still take effect. */
 function up(now: SiteRecord): SiteRecord {
-  const { deadline, cap, worker, finishes, prior, lookUntil, bootId: _, ...rest } = now;
-  const next: SiteRecord = { ...rest, phase: now.holder ? 'held' : 'idle', undo: [], upAt: new Date().toISOString() };
-  if (now.phase === 'stopped') return worker ? { ...next, worker } : next;
-  return { ...next, bootId: bootId(), lookUntil: bootClock() + now.stopTimeoutMs, ...(prior ? { prior } : {}) };
+  const { deadline, cap, worker, finishes, prior = {}, lookUntil = 0, bootId: _, ...rest } = now;
+  const phase = now.holder ? 'held' : 'idle';
+  const next: SiteRecord = { ...rest, phase, undo: [], upAt: new Date().toISOString() };
+  if (now.phase === 'revoked') return { ...next, bootId: bootId(), prior, lookUntil: bootClock() + now.stopTimeoutMs };
+  const pending = bootClock() < lookUntil ? { bootId: bootId(), prior, lookUntil } : {};
+  return { ...next, ...pending, ...(worker ? { worker } : {}) };
 }
 
 /** Stops what may run of the application, as well as that goes, and makes sure that it does not. */

@@ -7,7 +7,7 @@ import { observe } from './application.js';
 import { ensureUp, expired, isDown, lapsed } from './ensure-up.js';
 import { commitMove, fenceOf, raiseEpoch } from './fence.js';
 import { bootClock, bootId, liveness, ownMark } from './marks.js';
-import { readRecord, type SitePaths, updateRecord } from './record.js';
+import { readEpoch, readRecord, type SitePaths, updateRecord } from './record.js';
 
 /** Times of the guard, shorter in tests. */
 export interface Timing {
@@ -75,16 +75,17 @@ export function openSite(state: StateDir, site: string, timing: Partial<Timing> 
       if (live) return toSection(paths, await inSection(before.epoch, ctx, (now) => ({ ...now, ...mine() })));
       if (isDown(before)) await recover('its section had ended', ctx);
       const prior = { ...(await observe(options.services, ctx)), ...pendingPrior(await read()) };
+      const used = await readEpoch(paths);
       let previous = before;
       const armed = await change((now) => {
         if (!same(now.holder, holder)) throw busy(now, site, ctx);
         if (isDown(now)) return undefined;
         previous = now;
-        const { revokedFor: _, upAt: __, lookUntil: ___, ...rest } = now;
+        const { revokedFor: _, upAt: __, ...rest } = now;
         return {
           ...rest,
           phase: 'stopped',
-          epoch: now.epoch + 1,
+          epoch: Math.max(now.epoch, used) + 1,
           ...mine(),
           cap: bootClock() + options.capMs,
           services: options.services,

@@ -24,8 +24,7 @@ export function createStopper(pid: number, exit: Promise<unknown>): Stopper {
     signalGroup(pid, 'SIGCONT');
     // The whole group: a shell is gone at once, its child may still be taking its lock away.
     const late = performance.now() + KILL_AFTER_MS;
-    while (performance.now() < late && groupLives(pid) && groupMembers(pid).length > 0)
-      await sleep(LOOK_MS, undefined, { ref: false });
+    while (performance.now() < late && groupLives(pid) && groupMembers(pid).length > 0) await sleep(LOOK_MS);
     if (groupLives(pid)) signalGroup(pid, 'SIGKILL');
     await exit;
   };

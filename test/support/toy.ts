@@ -25,7 +25,7 @@ export async function createToy(): Promise<Toy> {
   const pidFile = join(dir, 'toy.pid');
   const pid = (): number | undefined => {
     const found = existsSync(pidFile) ? Number(readFileSync(pidFile, 'utf8')) : undefined;
-    return found && existsSync(`/proc/${found}`) ? found : undefined;
+    return found && lives(found) ? found : undefined;
   };
   return {
     dir,
@@ -50,6 +50,15 @@ export async function createToy(): Promise<Toy> {
       rmSync(dir, { recursive: true, force: true });
     },
   };
+}
+
+/** Whether a process lives; a zombie does not. */
+export function lives(pid: number): boolean {
+  try {
+    return !/\) [ZX] /.test(readFileSync(`/proc/${pid}/stat`, 'utf8'));
+  } catch {
+    return false;
+  }
 }
 
 export async function freePort(): Promise<number> {

@@ -11,24 +11,16 @@ import { withSignal } from '../../../activities/tools/context.js';
 import { findProgram } from '../../../activities/tools/programs.js';
 import { type FailureDetails, isFailure } from '../../../src/core/failures.js';
 import { testContext } from '../../support/context.js';
-import { eventually, runModule } from '../../support/toy.js';
+import { eventually, lives, runModule } from '../../support/toy.js';
 
 const sh = (script: string): [string, string[]] => ['sh', ['-c', script]];
-const alive = (pid: number): boolean => {
-  try {
-    return !/\) [ZX] /.test(readFileSync(`/proc/${pid}/stat`, 'utf8'));
-  } catch {
-    return false;
-  }
-};
 const rejection = (promise: Promise<unknown>) =>
   promise.then(
     () => assert.fail('it did not reject'),
     (error) => error,
   );
 
-const tailOf = (error: Error): unknown =>
-  ((error as { details?: unknown[] }).details?.[0] as FailureDetails).stderrTail;
+const tailOf = (error: unknown): unknown => (error as { details: FailureDetails[] }).details[0]?.stderrTail;
 
 test('a program gets its input, a minimal environment, and gives its output', async () => {
   process.env.HOLDFAST_TEST_LEAK = 'leaked';
@@ -86,7 +78,7 @@ test('cancellation ends the whole group, after 10 s also one that ignores SIGTER
   await eventually('the child runs', 2000, async () => /\n\d+\n/.test(await ctx.logText()));
   const child = Number(/\n(\d+)\n/.exec(await ctx.logText())?.[1]);
   ctx.cancel(reason);
-  await eventually('the grandchild has ended', 13_000, () => !alive(child));
+  await eventually('the grandchild has ended', 13_000, () => !lives(child));
   assert.equal(await failed, reason);
   assert.equal(await rejection(ctx.run('true', [])), reason);
   assert.equal((await withSignal(ctx, new AbortController().signal).run('echo', ['on'])).stdout, 'on\n');
@@ -183,11 +175,11 @@ test('kill -9 of the worker: its program dies, what it started for good lives', 
   assert.equal(owner.pid, worker.pid);
   assert.equal(label, 'child: sleep');
   const started = Number(readFileSync(join(ctx.state.work, 'started'), 'utf8'));
-  assert.ok(alive(pid) && alive(started));
+  assert.ok(lives(pid) && lives(started));
   worker.kill('SIGKILL');
   await once(worker, 'exit');
-  await eventually('the program has ended', 2000, () => !alive(pid));
-  assert.ok(alive(started), 'a start command outlives its worker');
+  await eventually('the program has ended', 2000, () => !lives(pid));
+  assert.ok(lives(started), 'a start command outlives its worker');
   process.kill(started, 'SIGKILL');
 });
 
@@ -206,6 +198,6 @@ test('a start command outlives cancellation, and its failure is told', async () 
   ctx.cancel(reason);
   assert.equal(await running, reason);
   const pid = Number(readFileSync(file, 'utf8'));
-  assert.ok(alive(pid));
+  assert.ok(lives(pid));
   process.kill(pid, 'SIGKILL');
 });

@@ -1,0 +1,205 @@
+import assert from 'node:assert/strict';
+import type { ChildProcess } from 'node:child_process';
+import { once } from 'node:events';
+import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { createInterface } from 'node:readline';
+import { type TestContext, test } from 'node:test';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { fileURLToPath } from 'node:url';
+import { services } from '../../activities/services/index.js';
+import { bootClock } from '../../activities/site/marks.js';
+import { updateRecord } from '../../activities/site/record.js';
+import { openSite } from '../../activities/site/site.js';
+import { watchdogAlive } from '../../activities/site/watchdog-status.js';
+import { isFailure } from '../../src/core/failures.js';
+import type { ServiceSpec } from '../../src/core/plan.js';
+import { runWatchdog, type WatchdogEvent } from '../../worker/watchdog.js';
+import { testContext } from '../support/context.js';
+import { holderOf } from '../support/holder.js';
+import { createToy, eventually, lives, runModule, type Toy } from '../support/toy.js';
+
+const WORKER = fileURLToPath(new URL('../support/section-worker.ts', import.meta.url));
+
+async function scene(t: TestContext) {
+  const ctx = await testContext({ step: 'test' });
+  const toy = await createToy();
+  const controller = new AbortController();
+  const watching = runWatchdog({ stateDir: ctx.state.root, signal: controller.signal });
+  t.after(async () => {
+    controller.abort();
+    await watching;
+    toy.end();
+  });
+  await eventually('the watchdog runs', 3000, () => watchdogAlive(ctx.state));
+  const up = async () => {
+    await services.process.start(toy.spec, ['toy'], ctx);
+    await eventually('the toy answers', 5000, toy.answers);
+  };
+  const events = (): WatchdogEvent[] =>
+    readFileSync(ctx.state.events, 'utf8')
+      .trim()
+      .split('\n')
+      .map((line) => JSON.parse(line));
+  return { ctx, toy, up, events, record: () => openSite(ctx.state, 'cms').read(), controller, watching };
+}
+
+/** A worker process whose section has stopped the toy. */
+async function worker(t: TestContext, dir: string, spec: ServiceSpec, deadlineMs = 60_000) {
+  const child = runModule(WORKER, [dir, JSON.stringify(spec), String(deadlineMs)]);
+  t.after(() => void child.kill('SIGKILL'));
+  const lines = createInterface({ input: child.stdout })[Symbol.asyncIterator]();
+  const next = async (): Promise<string> => (await lines.next()).value ?? 'ended';
+  const said = await next();
+  assert.match(said, /^stopped \d+$/);
+  const ask = (line: string) => {
+    child.stdin.write(`${line}\n`);
+    return next();
+  };
+  return { child, ask, epoch: Number(said.split(' ')[1]) };
+}
+
+async function kill(child: ChildProcess): Promise<void> {
+  child.kill('SIGKILL');
+  await once(child, 'exit');
+}
+
+const startMs = async (toy: Toy): Promise<number> => {
+  const began = performance.now();
+  await eventually('the toy answers', 5000, toy.answers);
+  return performance.now() - began;
+};
+
+test('kill -9 of the worker while the application is stopped: it answers again within 2 s and its own start', async (t) => {
+  const { ctx, toy, up, events, record } = await scene(t);
+  const began = performance.now();
+  await up();
+  const own = performance.now() - began;
+  const { child, ask, epoch } = await worker(t, ctx.state.root, toy.spec);
+  assert.equal(toy.pid(), undefined);
+  const stray = join(toy.dir, 'stray');
+  assert.equal(await ask(`stray ${stray}`), 'done');
+  const strayPid = Number(readFileSync(stray, 'utf8'));
+  assert.ok(lives(strayPid));
+  await kill(child);
+  const took = await startMs(toy);
+  assert.ok(took < 2000 + own, `it took ${took} ms, its own start ${own} ms`);
+  await eventually('the setsid child has ended', 500, () => !lives(strayPid));
+  await eventually('the record says so', 2000, async () => (await record()).phase === 'held');
+  const { revokedFor, upAt, prior, epoch: now } = await record();
+  assert.match(revokedFor ?? '', /worker \(pid \d+\) is gone/);
+  assert.ok(upAt && now > epoch);
+  assert.deepEqual(prior, { toy: ['toy'] }, 'kept while a late stop may still come');
+  assert.deepEqual(
+    events()
+      .map(({ what }) => what)
+      .filter((what) => what !== 'strays'),
+    ['started', 'revoked', 'up'],
+  );
+});
+
+test('a worker that is frozen past the deadline and thaws: its commit, its tools and its renewal are refused', async (t) => {
+  const { ctx, toy, up } = await scene(t);
+  await up();
+  const { child, ask } = await worker(t, ctx.state.root, toy.spec, 700);
+  const [from, to, undone] = ['from', 'to', 'undone'].map((name) => join(toy.dir, name)) as [string, string, string];
+  mkdirSync(from);
+  assert.equal(await ask('renew'), 'done');
+  const frozen = join(toy.dir, 'frozen');
+  const tool = ask(`frozen ${frozen}`);
+  await eventually(
+    'a tool holds the lock, stopped',
+    2000,
+    () => existsSync(frozen) && /\) T/.test(readFileSync(`/proc/${readFileSync(frozen, 'utf8').trim()}/stat`, 'utf8')),
+  );
+  child.kill('SIGSTOP');
+  assert.ok((await startMs(toy)) < 5000);
+  await eventually('the record is up', 2000, async () => (await openSite(ctx.state, 'cms').read()).phase === 'held');
+  child.kill('SIGCONT');
+  assert.equal(await tool, 'ToolFailed', 'the tool was ended');
+  assert.equal(await ask(`commit ${from} ${to}`), 'SectionRevoked');
+  assert.equal(await ask(`fenced ${undone}`), 'SectionRevoked');
+  assert.equal(await ask('renew'), 'SectionRevoked');
+  assert.equal(await ask(`undo ${from} ${to}`), 'SectionRevoked');
+  assert.ok(existsSync(from) && !existsSync(to) && !existsSync(undone));
+  assert.ok(await toy.answers());
+});
+
+test('the cap ends a section that is renewed all the time; undo is replayed before the start', async (t) => {
+  const { ctx, toy, up } = await scene(t);
+  await up();
+  const guard = openSite(ctx.state, 'cms');
+  const holder = holderOf('run-1');
+  await guard.hold(holder);
+  const { epoch, prior } = await guard.arm(holder, { services: [toy.spec], capMs: 1200 }, ctx);
+  assert.deepEqual(prior, { toy: ['toy'] });
+  await services.process.stop(toy.spec, ['toy'], ctx);
+  const [live, away] = [join(toy.dir, 'live'), join(toy.dir, 'away')];
+  writeFileSync(away, 'the old state');
+  await guard.addUndo(epoch, [{ kind: 'rename', from: live, to: away }], ctx);
+  const renewal = setInterval(() => guard.renew(epoch, ctx).catch(() => {}), 100);
+  t.after(() => clearInterval(renewal));
+  assert.ok((await startMs(toy)) < 5000);
+  assert.equal(readFileSync(live, 'utf8'), 'the old state');
+  await assert.rejects(
+    guard.section(epoch, ctx),
+    (error) => isFailure(error, 'SectionRevoked') && /limits.downtime/.test(error.message),
+  );
+});
+
+test('an application that does not come up is tried again and again, and every attempt is told', async (t) => {
+  const { ctx, toy, up, events } = await scene(t);
+  const broken = join(toy.dir, 'broken');
+  const argv = ['sh', '-c', `[ ! -e ${broken} ] && exec "$@"`, 'sh', ...toy.spec.start.argv];
+  toy.spec.start = { ...toy.spec.start, argv };
+  await up();
+  const { child } = await worker(t, ctx.state.root, toy.spec);
+  writeFileSync(broken, '');
+  await kill(child);
+  await eventually('it was tried', 5000, () => events().some(({ what }) => what === 'revoked'));
+  await sleep(1500);
+  assert.ok(!(await toy.answers()));
+  rmSync(broken);
+  assert.ok((await startMs(toy)) < 5000);
+});
+
+test('a stop that takes effect only after the application was brought up is noticed', async (t) => {
+  const { ctx, toy, up, events } = await scene(t);
+  await up();
+  const { child } = await worker(t, ctx.state.root, toy.spec);
+  await kill(child);
+  await startMs(toy);
+  await eventually('the record is up', 2000, async () => (await openSite(ctx.state, 'cms').read()).phase === 'held');
+  await services.process.stop(toy.spec, ['toy'], ctx);
+  assert.ok((await startMs(toy)) < 3000);
+  assert.ok(events().some(({ what }) => what === 'restarted'));
+  const lookUntil = (await openSite(ctx.state, 'cms').read()).lookUntil ?? 0;
+  assert.ok(lookUntil > bootClock() && lookUntil <= bootClock() + toy.spec.stopTimeoutMs);
+  await eventually(
+    'the look-out ends',
+    5000,
+    async () => (await openSite(ctx.state, 'cms').read()).prior === undefined,
+  );
+});
+
+test('one watchdog for a state directory; an unreadable record is told and stops no other site', async (t) => {
+  const { ctx, toy, up, events, controller, watching } = await scene(t);
+  await assert.rejects(
+    runWatchdog({ stateDir: ctx.state.root, signal: new AbortController().signal }),
+    /another watchdog runs/,
+  );
+  writeFileSync(ctx.state.site('other').record, '{"schema":2}');
+  await up();
+  const { child } = await worker(t, ctx.state.root, toy.spec);
+  await kill(child);
+  assert.ok((await startMs(toy)) < 3000);
+  assert.deepEqual(
+    events()
+      .filter(({ what }) => what === 'unreadable')
+      .map(({ site }) => site),
+    ['other'],
+  );
+  controller.abort();
+  await watching;
+  await updateRecord(ctx.state.site('cms'), 'cms', () => undefined);
+});
