@@ -1,4 +1,5 @@
 import { createHash } from 'node:crypto';
+import { createReadStream } from 'node:fs';
 import { mkdir, open, rename, rm } from 'node:fs/promises';
 import { basename, join } from 'node:path';
 import { Readable } from 'node:stream';
@@ -11,7 +12,7 @@ import { findProgram } from '../tools/programs.js';
 import { type Compression, NO_SPACE, packArgs, UNREADABLE } from '../tools/tar.js';
 import { archiveId, clearLeftovers, type Mark, markPath, removeArchive, SAFE } from './archive-mark.js';
 import { IDLE_MS } from './lines.js';
-import { onDisk, writeNote } from './location.js';
+import { onDisk } from './location.js';
 import { assertSources, sourcesOf, walk } from './walk.js';
 
 /** Above this a person should know that every run stores everything again. */
@@ -37,8 +38,14 @@ export async function backup(repo: RepositorySpec, request: BackupRequest, ctx: 
     await clearLeftovers(dir, id);
     const partial = join(dir, `${file}.partial`);
     try {
-      const source = new Source(await sourcesOf(request, ctx), request.exclude);
-      const written = await pack(repo, compression, source, partial, ctx);
+      const roots = await sourcesOf(request, ctx);
+      let source = new Source(roots, request.exclude, true);
+      const attempt = () => pack(repo, compression, source, partial, ctx);
+      const written = await attempt().catch((error) => {
+        if (error !== HOLES_LIE) throw error;
+        source = new Source(roots, request.exclude, false);
+        return attempt();
+      });
       // The same capture again takes the place of the old one, whose mark must not speak of the new file.
       await removeArchive(dir, id, [basename(partial)]);
       await rename(partial, join(dir, file));
@@ -52,7 +59,6 @@ export async function backup(repo: RepositorySpec, request: BackupRequest, ctx: 
         ...{ sourceBytes: source.bytes, sourceFiles: source.files, host: manifest.host, site: manifest.site, snapshot },
       };
       await writeDurable(markPath(dir, id), `${JSON.stringify(mark, null, 2)}\n`);
-      await writeNote(repo, join(siteId, 'RESTORE.md'), request.restoreText, ctx);
       if (source.bytes > LARGE)
         ctx.note(
           `${formatBytes(source.bytes)} are stored in full each time in ${repo.name}; restic stores changes only`,
@@ -77,12 +83,14 @@ class Source {
   constructor(
     private readonly roots: string[],
     private readonly exclude: string[],
+    readonly sparse: boolean,
   ) {}
 
   async *list(): AsyncGenerator<Buffer> {
     try {
       for (const root of this.roots)
         for await (const entry of walk(root, this.exclude)) {
+          if (this.sparse && entry.hollow && !(await isHole(entry.path))) throw HOLES_LIE;
           if (entry.type !== 'd') this.files++;
           this.bytes += entry.size;
           yield Buffer.concat([entry.path, END]);
@@ -96,6 +104,22 @@ class Source {
 }
 
 const END = Buffer.from([0]);
+
+/**
+ * `tar --sparse` takes a file without blocks for one hole and stores zeros, unread. Some file systems count no blocks for
+ * files that hold data (network and FUSE ones, sysfs): there everything is read, and holes are lost instead of data.
+ */
+const HOLES_LIE = new Error('a file has data and no blocks');
+
+async function isHole(path: Buffer): Promise<boolean> {
+  try {
+    for await (const chunk of createReadStream(path, { highWaterMark: 1 << 20 }))
+      if ((chunk as Buffer).some((byte) => byte !== 0)) return false;
+    return true;
+  } catch {
+    return false; // tar will say why it cannot be read
+  }
+}
 
 /** tar → (age) → disk, hashed on the way. */
 async function pack(
@@ -125,7 +149,7 @@ async function pack(
   let writing: Promise<void> | undefined;
   try {
     const result = await ctx
-      .run('tar', packArgs(compression), {
+      .run('tar', packArgs(compression, source.sparse), {
         ...{ input: Readable.from(source.list()), ok: [0, 1, 2], idleMs: IDLE_MS },
         // Kept, because a slow disk may still be written to when tar has long ended.
         onStdout: (stdout) => (writing = write(stdout)),

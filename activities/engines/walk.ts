@@ -10,6 +10,8 @@ export interface Entry {
   path: Buffer;
   type: 'f' | 'd' | 'l' | 'o';
   size: number;
+  /** Has a length and no block: nothing but a hole, or a file system that does not tell. */
+  hollow: boolean;
 }
 
 /** Every path that a request names must be there: restic 0.14 skips a missing one with exit code 0. */
@@ -52,7 +54,8 @@ async function* visit(path: Buffer, excluded: (path: string) => boolean): AsyncG
   const stats = await unlessGone(lstat(path));
   if (!stats) return;
   const type = stats.isFile() ? 'f' : stats.isDirectory() ? 'd' : stats.isSymbolicLink() ? 'l' : 'o';
-  yield { path, type, size: type === 'f' ? stats.size : 0 };
+  const size = type === 'f' ? stats.size : 0;
+  yield { path, type, size, hollow: size > 0 && stats.blocks === 0 };
   if (type !== 'd') return;
   const names = (await unlessGone(readdir(path, { withFileTypes: true, encoding: 'buffer' as 'utf8' }))) as
     | (Omit<Dirent, 'name'> & { name: unknown })[]

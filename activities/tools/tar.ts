@@ -9,9 +9,10 @@ const PACK: Record<Compression, string> = { zstd: '--use-compress-program=zstd -
 const UNPACK: Record<Compression, string> = { zstd: '--use-compress-program=zstd -q', gzip: '--gzip' };
 
 /** Writes to standard output what a NUL-separated list on standard input names, and nothing below it. */
-export function packArgs(compression: Compression): string[] {
+export function packArgs(compression: Compression, sparse: boolean): string[] {
   return [
-    ...['--create', '--file=-', '--format=posix', '--pax-option=delete=atime,delete=ctime', '--sparse', ...ATTRIBUTES],
+    ...['--create', '--file=-', '--format=posix', '--pax-option=delete=atime,delete=ctime', ...ATTRIBUTES],
+    ...(sparse ? ['--sparse'] : []),
     // The order counts: --null and --verbatim-files-from speak of the list that follows them.
     ...[PACK[compression], '--no-recursion', '--null', '--verbatim-files-from', '--files-from=-'],
   ];

@@ -1,5 +1,6 @@
 import { execFileSync } from 'node:child_process';
 import { randomUUID } from 'node:crypto';
+import { rmSync } from 'node:fs';
 import { chmod, link, lstat, mkdir, mkdtemp, readdir, readFile, readlink, symlink, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -8,8 +9,16 @@ import type { Manifest } from '../../src/core/manifest.js';
 
 export const isRoot = process.getuid?.() === 0;
 
-export function temp(name: string): Promise<string> {
-  return mkdtemp(join(tmpdir(), `holdfast-${name}-`));
+const made: string[] = [];
+process.on('exit', () => {
+  for (const dir of made) rmSync(dir, { recursive: true, force: true });
+});
+
+/** A directory of its own, gone when the test process ends. */
+export async function temp(name: string): Promise<string> {
+  const dir = await mkdtemp(join(tmpdir(), `holdfast-${name}-`));
+  made.push(dir);
+  return dir;
 }
 
 /** A tree with everything that a backup may lose: odd names, modes, owners, xattrs, ACLs, hard and soft links, holes. */

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
-import { mkdir, rm, stat, writeFile } from 'node:fs/promises';
+import { mkdir, readFile, rm, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { suite, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -166,6 +166,24 @@ export function engineSuite(name: string, { engine, repository, flip, secrets, s
       await assert.rejects(engine.backup(repo, await requestOf([join(dir, 'nowhere')]), ctx), failsAs('SourceMissing'));
     });
 
+    test('what cannot be read makes no snapshot', async (t) => {
+      // A file of sysfs that is there and does not let itself be read, not even by root.
+      const unreadable = '/sys/class/net/lo/speed';
+      const code = await readFile(unreadable).then(
+        () => 'it can be read',
+        (error) => error.code,
+      );
+      if (code !== 'EINVAL') return t.skip(`${unreadable}: ${code}`);
+      const ctx = await testContext();
+      const { dir, repo } = await make(ctx);
+      const tree = await source(dir);
+      await assert.rejects(
+        engine.backup(repo, await requestOf([tree, unreadable]), ctx),
+        failsAs('SnapshotIncomplete'),
+      );
+      assert.deepEqual(await engine.list(repo, 'site-1', ctx), []);
+    });
+
     test('killed in mid-backup, nothing half is listed, and the same capture is stored by the next attempt', async () => {
       const ctx = await testContext();
       const { dir, repo } = await make(ctx);
@@ -217,7 +235,8 @@ export function engineSuite(name: string, { engine, repository, flip, secrets, s
       await exited;
       await sleep(200);
       assert.deepEqual(await engine.list(repo, 'site-1', ctx), []);
-      await engine.check(repo, 'structure', { n: 1, of: 1 }, ctx);
+      // In the middle of a rotation, as a run's number makes it.
+      await engine.check(repo, 'sample', { n: 12, of: 12 }, ctx);
       const { snapshot } = await engine.backup(repo, request, ctx);
       assert.deepEqual(
         (await engine.list(repo, 'site-1', ctx)).map(({ id }) => id),
