@@ -32,6 +32,7 @@ const BY_OUTCOME: Record<Outcome, ExitCode> = {
 /** Exit code of a finished run. */
 export function exitOf(outcome: Outcome, failureTypes: readonly string[] = []): ExitCode {
   if (failureTypes.includes('ApplicationDown')) return EXIT.down;
+  if (outcome === 'failed' && failureTypes.includes('NoWorker')) return EXIT.noWorker;
   if (outcome === 'failed' && failureTypes.some((type) => USAGE_FAILURES.has(type))) return EXIT.usage;
   return BY_OUTCOME[outcome];
 }
