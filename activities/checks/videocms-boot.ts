@@ -118,10 +118,14 @@ async function probe(
   if (!start) return undefined;
   const home = join(scratch, 'home');
   await mkdir(home, { recursive: true, mode: 0o700 });
-  const inTree = async (path: string) => {
-    const place = isWithin(path, plan.root) && path.startsWith('/') ? resolve(tree, relative(plan.root, path)) : path;
-    // The program itself is no part of a backup: it is taken from where it is installed.
-    return (await exists(place)) ? place : path;
+  // An argument that names a file of the site is the restored one; the program itself, which is in no backup, is taken
+  // from where it is installed.
+  const inTree = async (argument: string) => {
+    if (!argument.includes('/')) return argument;
+    const path = resolve(plan.root, argument);
+    const restored = resolve(tree, relative(plan.root, path));
+    if (isWithin(path, plan.root) && (await exists(restored))) return restored;
+    return (await exists(path)) ? path : argument;
   };
   const argv = await Promise.all(start.argv.map(inTree));
   const options = placesOf(plan).options;

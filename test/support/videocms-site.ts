@@ -16,7 +16,13 @@ import { Plan } from '../../src/core/plan.js';
 const FIXTURES = fileURLToPath(new URL('../../../shared/fixtures/videocms/', import.meta.url));
 export const NO_FIXTURES = existsSync(FIXTURES) ? undefined : 'no ../shared/fixtures here';
 
-export const temporary = (): string => mkdtempSync(join(tmpdir(), 'holdfast-videocms-'));
+/** A directory that goes when the tests end. */
+export function temporary(): string {
+  const dir = mkdtempSync(join(tmpdir(), 'holdfast-test-'));
+  process.once('exit', () => rmSync(dir, { recursive: true, force: true }));
+  return dir;
+}
+process.setMaxListeners(0);
 
 /** A site of our own generator: everything is in its write-ahead log. */
 export async function generatedSite(videos = 3): Promise<string> {

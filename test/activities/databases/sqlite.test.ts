@@ -1,8 +1,7 @@
 import assert from 'node:assert/strict';
 import { execFileSync, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { chmodSync, existsSync, mkdtempSync, readFileSync, statSync, symlinkSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { chmodSync, existsSync, readFileSync, statSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, it } from 'node:test';
 import { sqliteDatabase as database } from '../../../activities/databases/sqlite.js';
@@ -10,9 +9,8 @@ import { isFailure } from '../../../src/core/failures.js';
 import type { DatabaseSpec } from '../../../src/core/plan.js';
 import { databaseSuite } from '../../conformance/database-suite.js';
 import { testContext } from '../../support/context.js';
-import { fixtureSite, NO_FIXTURES } from '../../support/videocms-site.js';
+import { fixtureSite, NO_FIXTURES, temporary } from '../../support/videocms-site.js';
 
-const temporary = () => mkdtempSync(join(tmpdir(), 'holdfast-sqlite-test-'));
 const spec = (path: string, more: Partial<DatabaseSpec> = {}): DatabaseSpec => ({
   kind: 'sqlite',
   name: 'database',
