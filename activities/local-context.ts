@@ -28,6 +28,6 @@ export async function localContext(step: string, options: LocalContextOptions = 
     log: `command/${step}.log`,
     note: options.note ?? (() => {}),
     ...(options.beat ? { beat: options.beat } : {}),
-    resolve: (ref, { run }) => resolveSecret(ref, { run }),
+    resolve: (ref, { run, fail }) => resolveSecret(ref, { run, fail }),
   });
 }

@@ -78,7 +78,7 @@ export function step<I extends Input, R extends StepResult>(
         progress = { ...progress, ...more };
       },
       note: (text) => void (notes.includes(text) || notes.push(text)),
-      resolve: (ref, { run }) => resolveSecret(ref, { run }),
+      resolve: (ref, { run, fail }) => resolveSecret(ref, { run, fail }),
     });
     const holder: Holder = {
       namespace: deps.namespace,

@@ -1,11 +1,8 @@
 import { NativeConnection, type Worker } from '@temporalio/worker';
-import { localContext } from '../activities/local-context.js';
-import { recoverAll } from '../activities/site/recover.js';
-import { defaultStateDir, openState } from '../activities/site/state.js';
-import { watchdogAlive } from '../activities/site/watchdog-status.js';
+import { defaultStateDir } from '../activities/site/state.js';
 import { resolveWhere, type Where } from '../src/client/connect.js';
 import { DEFAULT_HOST } from '../src/core/names.js';
-import { spawnWatchdog } from './spawn-watchdog.js';
+import { prepareHost } from './prepare-host.js';
 import { createWorkers } from './workers.js';
 
 export { createWorkers } from './workers.js';
@@ -25,13 +22,7 @@ export interface RunWorkerOptions extends Where {
  */
 export async function runWorker(options: RunWorkerOptions): Promise<void> {
   const { configPath, signal, host = DEFAULT_HOST, stateDir = defaultStateDir(), say = () => {} } = options;
-  const state = await openState(stateDir);
-  for (const { site, said } of await recoverAll(state, await localContext('recover', { stateDir, host })))
-    say(`${site}: ${said}`);
-  if (!(await watchdogAlive(state))) {
-    spawnWatchdog(stateDir);
-    say('no watchdog ran on this host: one was started; after a reboot only its own service brings it back');
-  }
+  await prepareHost(stateDir, host, say);
   const { namespace, ...where } = resolveWhere(options);
   const connection = await NativeConnection.connect(where);
   try {

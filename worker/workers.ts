@@ -1,3 +1,5 @@
+import { existsSync } from 'node:fs';
+import { resolve } from 'node:path';
 import { Client } from '@temporalio/client';
 import { WorkflowNotFoundError } from '@temporalio/common';
 import { type NativeConnection, Worker } from '@temporalio/worker';
@@ -12,7 +14,8 @@ import { workflowBundle } from './bundle.js';
 export interface WorkersOptions {
   connection: NativeConnection;
   namespace: string;
-  configPath: string;
+  /** Default: ./holdfast.yaml, then /etc/holdfast/holdfast.yaml, as the command has it. */
+  configPath?: string;
   stateDir?: string;
   host?: string;
   /** How many long steps this host runs at once; default 4. */
@@ -21,6 +24,8 @@ export interface WorkersOptions {
 
 /** Cancels reach a step on the answer to its heartbeat: so often one is sent at least. */
 const HEARTBEAT_THROTTLE = '5s';
+
+const CONFIG_PLACES = ['holdfast.yaml', '/etc/holdfast/holdfast.yaml'] as const;
 
 /** The three workers of a host: workflows, the steps that must never wait, and the steps that take long. */
 export async function createWorkers(options: WorkersOptions): Promise<Worker[]> {
@@ -55,7 +60,10 @@ async function depsOf({ namespace, configPath, stateDir, host }: WorkersOptions,
     state,
     host: host ?? DEFAULT_HOST,
     hostId: await readHostId(state),
-    configPath,
+    configPath:
+      configPath ??
+      CONFIG_PLACES.map((place) => resolve(place)).find((place) => existsSync(place)) ??
+      resolve(CONFIG_PLACES[0]),
     namespace,
     namespaceId: described.namespaceInfo?.id ?? namespace,
     runState: async ({ workflowId, firstRunId }) => {

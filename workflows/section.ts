@@ -18,6 +18,9 @@ export interface SectionContext {
 /** Repeats at most once: a third section would be a third outage of one night. */
 const SECTIONS = 2;
 
+/** The watchdog ended the section, or somebody started the application inside it: what it took was discarded. */
+const REPEATABLE = ['SectionRevoked', 'NotStopped'];
+
 /**
  * Runs `inside` with the application stopped and starts it again whatever happens: failure, cancellation, a section
  * that the watchdog revoked (it is repeated once). Returns as soon as the application is up, or has not come up within
@@ -40,8 +43,8 @@ export async function withApplicationStopped<T>(
     const settled = first.up ? Promise.resolve(true) : always(() => keepStarting(context));
     if ('result' in outcome) return { result: outcome.result, settled };
     await settled;
-    if (failureType(outcome.error) !== 'SectionRevoked' || section >= SECTIONS) throw outcome.error;
-    context.run.report.notes.push('a stopped section was ended by the watchdog; it was repeated');
+    if (!REPEATABLE.includes(failureType(outcome.error)) || section >= SECTIONS) throw outcome.error;
+    context.run.report.notes.push('a stopped section was ended from outside; it was repeated');
   }
 }
 

@@ -38,7 +38,9 @@ async function tell(report: Report, { plan, ctx }: PlannedEnv): Promise<{ said: 
   const event = eventOf(report);
   const notes = await notifyAll(plan.notify, event, report, ctx);
   for (const note of notes) ctx.note(note);
-  const wanted = plan.notify.filter((spec) => spec.on.includes(event)).map((spec) => spec.name);
+  const wanted = plan.notify
+    .filter((spec) => spec.on.includes(event) || (spec.kind === 'ping' && spec.on.length === 0))
+    .map((spec) => spec.name);
   if (wanted.length === 0) return { said: 'nobody asked to be told' };
   return { said: notes.length > 0 ? 'not everybody could be told' : `told ${wanted.join(', ')}` };
 }

@@ -5,6 +5,7 @@ import type { Keep, Plan } from '../../src/core/plan.js';
 import type { Prepared, PrepareInput } from '../api.js';
 import { checks as appChecks } from '../checks/index.js';
 import type { Deps } from '../deps.js';
+import { notifyAll } from '../notify/index.js';
 import { preflightRepositories } from '../preflight/repositories.js';
 import { preflightSources } from '../preflight/sources.js';
 import { preflightSpace } from '../preflight/space.js';
@@ -22,7 +23,10 @@ export const prepare = (deps: Deps) =>
     const plan = await planOf(input, env);
     const digest = await freezePlan(deps.state.plans, plan);
     const heldBy = input.holds ? await takeSite(plan, env) : undefined;
+    // Told beside the checks: an address that hangs must not hold the run up.
+    const told = heldBy || input.workflow !== 'backup' ? [] : tellStarted(plan, env);
     if (!heldBy) await preflight(plan, input, env);
+    for (const note of await told) ctx.note(note);
     const stops = plan.services.some((service) => service.kind !== 'none') && !isOnline(plan);
     if (stops && !heldBy && !(await watchdogAlive(deps.state)))
       ctx.note('no watchdog runs on this host; the worker starts one');
@@ -74,6 +78,17 @@ async function planOf(input: PrepareInput, env: Env): Promise<Plan> {
     throw ctx.fail('UnknownRepository', `${input.site} has no repository ${unknown.join(', ')}; known: ${known}`);
   }
   return { ...plan, repositories: plan.repositories.filter(({ name }) => input.repositories?.includes(name)) };
+}
+
+function tellStarted(plan: Plan, { ctx, deps, holder }: Env): Promise<string[]> {
+  const { site } = plan;
+  const { workflowId, workflow } = holder;
+  return notifyAll(
+    plan.notify,
+    'started',
+    { said: `${workflow} of ${site} started`, site, host: deps.host, workflowId, workflow },
+    ctx,
+  );
 }
 
 async function preflight(plan: Plan, input: PrepareInput, env: Env): Promise<void> {

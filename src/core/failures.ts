@@ -92,7 +92,7 @@ export const FAILURES = {
     'end that process or wait for it',
   ),
   NotStopped: entry(
-    'soon',
+    'never',
     'somebody started the application inside the stopped section',
     'find out what starts it: a socket unit, an auto-restarter, a person',
   ),
@@ -109,7 +109,7 @@ export const FAILURES = {
     'start `holdfast watchdog`',
   ),
   SectionRevoked: entry(
-    'soon',
+    'never',
     'the watchdog ended the stopped section and started the application',
     'nothing: the section is repeated once',
   ),
