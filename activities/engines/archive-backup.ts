@@ -1,5 +1,4 @@
 import { createHash } from 'node:crypto';
-import { createReadStream } from 'node:fs';
 import { mkdir, open, rename, rm } from 'node:fs/promises';
 import { basename, join } from 'node:path';
 import { Readable } from 'node:stream';
@@ -11,9 +10,10 @@ import { encrypt } from '../tools/age.js';
 import { findProgram } from '../tools/programs.js';
 import { type Compression, NO_SPACE, packArgs, UNREADABLE } from '../tools/tar.js';
 import { archiveId, clearLeftovers, type Mark, markPath, removeArchive, SAFE } from './archive-mark.js';
+import { HOLES_LIE, Source } from './archive-source.js';
 import { IDLE_MS } from './lines.js';
 import { onDisk } from './location.js';
-import { assertSources, sourcesOf, walk } from './walk.js';
+import { assertSources, sourcesOf } from './walk.js';
 
 /** Above this a person should know that every run stores everything again. */
 const LARGE = 20e9;
@@ -72,53 +72,6 @@ export async function backup(repo: RepositorySpec, request: BackupRequest, ctx: 
       throw error;
     }
   });
-}
-
-/** The list that tar reads, and what it sums up to. */
-class Source {
-  files = 0;
-  bytes = 0;
-  error: unknown;
-
-  constructor(
-    private readonly roots: string[],
-    private readonly exclude: string[],
-    readonly sparse: boolean,
-  ) {}
-
-  async *list(): AsyncGenerator<Buffer> {
-    try {
-      for (const root of this.roots)
-        for await (const entry of walk(root, this.exclude)) {
-          if (this.sparse && entry.hollow && !(await isHole(entry.path))) throw HOLES_LIE;
-          if (entry.type !== 'd') this.files++;
-          this.bytes += entry.size;
-          yield Buffer.concat([entry.path, END]);
-        }
-    } catch (error) {
-      // A list that breaks off would look to tar like its end.
-      this.error = error;
-      throw error;
-    }
-  }
-}
-
-const END = Buffer.from([0]);
-
-/**
- * `tar --sparse` takes a file without blocks for one hole and stores zeros, unread. Some file systems count no blocks for
- * files that hold data (network and FUSE ones, sysfs): there everything is read, and holes are lost instead of data.
- */
-const HOLES_LIE = new Error('a file has data and no blocks');
-
-async function isHole(path: Buffer): Promise<boolean> {
-  try {
-    for await (const chunk of createReadStream(path, { highWaterMark: 1 << 20 }))
-      if ((chunk as Buffer).some((byte) => byte !== 0)) return false;
-    return true;
-  } catch {
-    return false; // tar will say why it cannot be read
-  }
 }
 
 /** tar → (age) → disk, hashed on the way. */

@@ -6,7 +6,7 @@ import type { BackupRequest, Context } from '../contracts.js';
 import { codeOf, exists } from './location.js';
 
 /** One entry on disk. The path is bytes: a name need not be UTF-8. */
-export interface Entry {
+interface Entry {
   path: Buffer;
   type: 'f' | 'd' | 'l' | 'o';
   size: number;

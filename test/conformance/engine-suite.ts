@@ -11,7 +11,7 @@ import type { RepositorySpec } from '../../src/core/plan.js';
 import { testContext } from '../support/context.js';
 import { isRoot, oddTree, portrait, requestOf, temp } from './engine-fixture.js';
 
-export interface EngineCase {
+interface EngineCase {
   engine: Engine;
   /** A repository that does not exist yet, at or below `dir`. */
   repository: (dir: string) => Promise<RepositorySpec>;
