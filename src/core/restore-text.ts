@@ -1,7 +1,7 @@
 import type { Manifest } from './manifest.js';
 import type { RepositorySpec } from './plan.js';
 
-export interface RestoreWay {
+interface RestoreWay {
   repository: Pick<RepositorySpec, 'name' | 'engine' | 'location'>;
   /** Shell lines that put the snapshot below `./restored`. */
   commands: string[];
