@@ -11,6 +11,6 @@ try {
 }
 const args = ['--import', 'tsx', 'scripts/demo/main.ts', ...process.argv.slice(2)];
 const child = spawn(process.execPath, args, { cwd: ROOT, stdio: 'inherit' });
-// Ctrl-C reaches the child itself; this waits for its tidy end.
-for (const signal of ['SIGINT', 'SIGTERM']) process.on(signal, () => signal === 'SIGTERM' && child.kill(signal));
+// The child ends what it started, so this waits for it.
+for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP']) process.on(signal, () => child.kill(signal));
 child.on('exit', (code, signal) => process.exit(code ?? (signal ? 1 : 0)));

@@ -37,5 +37,5 @@ async function measured(visitors: Visitors, script: string): Promise<number> {
     30_000,
     () => (visitors.answered.marks.at(-1) ?? 0) > started || undefined,
   );
-  return visitors.downtime(from, now());
+  return Math.max(0, ...(await visitors.outages(from, now())));
 }

@@ -3,6 +3,9 @@ export const now = (): number => performance.timeOrigin + performance.now();
 
 export const sleep = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms));
 
+/** A site that answers within this is up. */
+const SLOW_MS = 250;
+
 /** Instants at which something answered, and how long it did not. */
 export class Timeline {
   readonly marks: number[] = [];
@@ -11,20 +14,17 @@ export class Timeline {
     this.marks.push(at);
   }
 
-  /** The longest time without a mark in [from, to]: downtime as somebody outside sees it. Waits for a mark after `to`. */
-  async longestGap(from: number, to: number): Promise<number> {
-    const limit = to + 30_000;
-    while ((this.marks.at(-1) ?? 0) < to && now() < limit) await sleep(5);
-    const before = this.marks.filter((at) => at < from).at(-1) ?? from;
+  /** Times without a mark in [from, to] that are longer than a slow answer. Waits for a mark after `to`. */
+  async outages(from: number, to: number): Promise<number[]> {
+    const limit = now() + 30_000;
+    while ((this.marks.at(-1) ?? 0) <= to && now() < limit) await sleep(5);
+    const before = this.marks.findLast((at) => at < from) ?? from;
     const after = this.marks.find((at) => at > to) ?? now();
-    const inside = this.marks.filter((at) => at >= from && at <= to);
-    let last = before;
-    let longest = 0;
-    for (const at of [...inside, after]) {
-      longest = Math.max(longest, at - last);
-      last = at;
-    }
-    return longest;
+    const marks = [before, ...this.marks.filter((at) => at >= from && at <= to), after];
+    return marks
+      .slice(1)
+      .map((at, n) => at - marks[n]!)
+      .filter((gap) => gap > SLOW_MS);
   }
 }
 

@@ -7,6 +7,7 @@ import { now, sleep, until } from './clock.js';
 import type { Facts } from './facts.js';
 import { finished } from './runs.js';
 import type { Stage } from './stage.js';
+import { sum } from './visitors.js';
 
 /** A second backup, whose worker is killed with SIGKILL as soon as the site does not answer; a new one takes over. */
 export async function crash(stage: Stage): Promise<Facts['crash'] & { url: string }> {
@@ -23,9 +24,9 @@ export async function crash(stage: Stage): Promise<Facts['crash'] & { url: strin
   await gone;
   stage.startWorker();
   const { report, url, to } = await finished(handle, from, server);
-  const downMs = await visitors.downtime(from, to);
+  const outages = await visitors.outages(from, to);
   const made = (await snapshots(stage)).filter((id) => !before.includes(id));
-  return { downMs, outcome: report.outcome, snapshots: made.length, url };
+  return { downMs: sum(outages), stops: outages.length, outcome: report.outcome, snapshots: made.length, url };
 }
 
 /** What the repository holds, as its own tool lists it: not as Holdfast says. */

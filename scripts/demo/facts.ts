@@ -18,7 +18,8 @@ export interface Facts {
     historyEvents: number;
     historyBytes: number;
   };
-  crash: { downMs: number; outcome: string; snapshots: number };
+  /** `downMs` is all of its stops together. */
+  crash: { downMs: number; stops: number; outcome: string; snapshots: number };
   broken: { status: number };
   restore: {
     outcome: string;

@@ -1,4 +1,3 @@
-import { once } from 'node:events';
 import { parseArgs } from 'node:util';
 import { now } from './clock.js';
 import { toJson, untrueClaims } from './facts.js';
@@ -10,7 +9,10 @@ const { json, keep } = parseArgs({
 }).values;
 // With --json the story goes to standard error, so that the object is the last and only thing on standard output.
 const say = (line: string) => void (json ? process.stderr : process.stdout).write(`${line}\n`);
-const interrupted = Promise.race([once(process, 'SIGINT'), once(process, 'SIGTERM')]);
+// Handled for good: a second Ctrl-C must not leave a site, a server and a watchdog behind.
+const interrupted = new Promise<void>((resolve) => {
+  for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal, () => resolve());
+});
 
 const began = now();
 const stage = await setStage(say);

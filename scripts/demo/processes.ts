@@ -5,7 +5,17 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
 const ROOT = fileURLToPath(new URL('../..', import.meta.url));
-const CLI = [process.execPath, '--import', 'tsx', join(ROOT, 'src/cli/main.ts')];
+// A killed demo must leave neither worker nor watchdog behind.
+const CLI = [
+  'setpriv',
+  '--pdeathsig',
+  'TERM',
+  '--',
+  process.execPath,
+  '--import',
+  'tsx',
+  join(ROOT, 'src/cli/main.ts'),
+];
 
 export interface Place {
   dir: string;
@@ -29,20 +39,6 @@ export function startHoldfast(place: Place, log: string, args: string[]): ChildP
   child.stdout?.pipe(file, { end: false });
   child.stderr?.pipe(file, { end: false });
   return child;
-}
-
-/** Runs `holdfast <args> --json` to its end and returns what it printed. */
-export async function holdfast<T>(place: Place, args: string[]): Promise<{ code: number; json: T }> {
-  const [program = '', ...prefix] = CLI;
-  const child = spawn(program, [...prefix, ...args, '--config', place.config, '--json'], {
-    cwd: ROOT,
-    env: { ...process.env, ...environment(place) },
-    stdio: ['ignore', 'pipe', 'inherit'],
-  });
-  const chunks: Buffer[] = [];
-  child.stdout.on('data', (chunk: Buffer) => chunks.push(chunk));
-  const [code] = await once(child, 'close');
-  return { code: Number(code), json: JSON.parse(Buffer.concat(chunks).toString()) as T };
 }
 
 function environment({ address, namespace }: Place): Record<string, string> {

@@ -27,13 +27,13 @@ export async function tell(stage: Stage, say: (text: string) => void): Promise<O
   const floorMs = await floor(site, visitors, join(place.dir, 'by-hand.sqlite'));
   const from = now();
   const first = await finished(await startBackup(client, { site: 'cms', reason: 'demo' }), from, server);
-  const downtimeMs = await visitors.downtime(first.from, first.to);
+  const downtimeMs = Math.max(0, ...(await visitors.outages(first.from, first.to)));
   const stored = first.report.repositories[0];
   const byHand = `by hand ${formatDuration(floorMs)}, naive stop-copy-start ${formatDuration(naiveMs)}`;
   say(line('2 Back it up', `down ${formatDuration(downtimeMs)}   (${byHand})`));
   say(
     under(
-      `${stored?.level ?? first.report.outcome} in ${first.seconds.toFixed(1)} s, ${first.historyEvents} events`,
+      `${stored?.level === 'verified' ? 'stored and verified' : first.report.outcome} in ${first.seconds.toFixed(1)} s, ${first.historyEvents} events`,
       first.url,
     ),
   );
@@ -47,7 +47,12 @@ export async function tell(stage: Stage, say: (text: string) => void): Promise<O
       `down ${formatDuration(crashed.downMs)}   ${makes}: ${plural(crashed.snapshots, 'snapshot')}`,
     ),
   );
-  say(under('', crashed.url));
+  say(
+    under(
+      `brought back by the watchdog; in all it stopped ${crashed.stops === 1 ? 'once' : `${crashed.stops} times`}`,
+      crashed.url,
+    ),
+  );
 
   const wrecked = await wreck(stage);
   say(line('4 Delete the database and half the media', `site answers ${wrecked.status}`));
@@ -65,7 +70,7 @@ export async function tell(stage: Stage, say: (text: string) => void): Promise<O
   );
   say(
     under(
-      `${restored.rowsAfterSnapshot} rows are younger than the snapshot; in what was put aside: ${restored.rowsPutAside}`,
+      `${restored.rowsAfterSnapshot} younger rows; ${restored.rowsPutAside} of them found in the put-aside`,
       restored.url,
     ),
   );

@@ -10,8 +10,8 @@ export interface Visitors {
   written: Timeline;
   /** Status of the last answer to the prober; 0 where nothing answered. */
   status: () => number;
-  /** The longest time in [from, to] in which either no read or no write was answered. */
-  downtime: (from: number, to: number) => Promise<number>;
+  /** Times in [from, to] without an answer to reads or to writes, whichever of the two had to wait longer. */
+  outages: (from: number, to: number) => Promise<number[]>;
   pause: () => Promise<void>;
   resume: () => void;
   stop: () => Promise<void>;
@@ -62,7 +62,10 @@ export function startVisitors(
     answered,
     written,
     status: () => status,
-    downtime: async (from, to) => Math.max(await answered.longestGap(from, to), await written.longestGap(from, to)),
+    outages: async (from, to) => {
+      const [reads, writes] = [await answered.outages(from, to), await written.outages(from, to)];
+      return sum(reads) > sum(writes) ? reads : writes;
+    },
     pause: async () => {
       writing = false;
       while (midWrite) await sleep(5);
@@ -76,6 +79,8 @@ export function startVisitors(
     },
   };
 }
+
+export const sum = (times: number[]): number => times.reduce((a, b) => a + b, 0);
 
 async function every(running: () => boolean, visit: () => Promise<void>): Promise<void> {
   while (running()) {

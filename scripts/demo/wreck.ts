@@ -65,16 +65,7 @@ export async function restoreInPlace(stage: Stage, wrecked: Wrecked): Promise<Fa
  * this log is all that was written since.
  */
 async function putAside({ place, site }: Stage): Promise<Set<number>> {
-  const { stdout } = await run('find', [
-    place.dir,
-    '-name',
-    'database.sqlite-wal',
-    '-not',
-    '-path',
-    `${site.root}/*`,
-    '-size',
-    '+0',
-  ]);
+  const { stdout } = await run('find', [place.dir, '-path', '*.before-*', '-name', 'database.sqlite-wal']);
   const [log] = stdout.trim().split('\n');
   if (!log) return new Set();
   const dir = join(place.dir, 'put-aside');

@@ -72,9 +72,9 @@ test('findTemporal takes what it is told before what it finds, and says what to 
   await assert.rejects(findTemporal({ env: nothing, fetch: false }), /set TEMPORAL_ADDRESS, or install/);
 });
 
-test('the page of a run has its ids escaped', () => {
+test('the page of a run has its ids escaped, and times stay readable', () => {
   assert.equal(
-    runUrl({ uiUrl: 'http://127.0.0.1:8233', namespace: 'demo' }, 'backup-cms@web1', 'r1'),
-    'http://127.0.0.1:8233/namespaces/demo/workflows/backup-cms%40web1/r1',
+    runUrl({ uiUrl: 'http://127.0.0.1:8233', namespace: 'demo' }, 'backup-cms@web1-2026-11-21T03:00:00Z', 'r1'),
+    'http://127.0.0.1:8233/namespaces/demo/workflows/backup-cms%40web1-2026-11-21T03:00:00Z/r1',
   );
 });
