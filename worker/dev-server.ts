@@ -46,7 +46,7 @@ export async function startDevServer(options: DevServerOptions): Promise<DevServ
   const { temporal, namespace } = options;
   if ('address' in temporal) {
     const { address } = temporal;
-    await ensureNamespace({ address, namespace });
+    await ensureNamespace({ address, namespace }, { own: false });
     return { address, namespace, uiUrl: process.env.TEMPORAL_UI_URL, stop: async () => {} };
   }
   const ports = options.ports ?? (await freePorts());
@@ -55,7 +55,7 @@ export async function startDevServer(options: DevServerOptions): Promise<DevServ
   const address = `127.0.0.1:${ports.grpc}`;
   try {
     await answers(address, child);
-    await ensureNamespace({ address, namespace });
+    await ensureNamespace({ address, namespace }, { own: true });
   } catch (error) {
     await stop();
     throw error;

@@ -11,7 +11,6 @@ import { findTemporal } from './temporal-binary.js';
 
 /** Temporal's own ports, so that `temporal` and `holdfast` find the server without being told. */
 const USUAL_PORTS = { grpc: 7233, ui: 8233 };
-const NAMESPACE = 'default';
 
 export interface DevOptions {
   configPath: string;
@@ -33,7 +32,8 @@ export async function runDev(options: DevOptions): Promise<void> {
   const dir = join(stateDir, 'temporal');
   await mkdir(dir, { recursive: true, mode: 0o700 });
   const ports = await freePorts(USUAL_PORTS);
-  const server = await startDevServer({ temporal, namespace: NAMESPACE, dbFile: join(dir, 'temporal.db'), ports });
+  const wanted = process.env.TEMPORAL_NAMESPACE || 'default';
+  const server = await startDevServer({ temporal, namespace: wanted, dbFile: join(dir, 'temporal.db'), ports });
   const { address, namespace } = server;
   say(`Temporal at ${address}, namespace ${namespace}${server.uiUrl ? `, UI at ${server.uiUrl}` : ''}`);
   const watchdog = spawnWatchdog(stateDir, 'inherit');

@@ -9,12 +9,13 @@ const NOT_FOUND = 5;
 
 /**
  * Makes the namespace where it lacks, with a year of retention (a dev server's own is a day) and our search
- * attributes. A new namespace reaches a server's parts only after some seconds; this returns when it answers.
+ * attributes; one that is there is only changed on a server of our `own`. A new namespace reaches a server's parts only
+ * after some seconds; this returns when it answers.
  */
-export async function ensureNamespace(where: Where & { namespace: string }): Promise<void> {
+export async function ensureNamespace(where: Where & { namespace: string }, { own }: { own: boolean }): Promise<void> {
   const client = await connect(where);
   try {
-    await register(client, where.namespace);
+    await register(client, where.namespace, own);
     await answering(client);
     await registerSearchAttributes(client);
   } finally {
@@ -22,11 +23,12 @@ export async function ensureNamespace(where: Where & { namespace: string }): Pro
   }
 }
 
-async function register(client: Client, namespace: string): Promise<void> {
+async function register(client: Client, namespace: string, own: boolean): Promise<void> {
   try {
     await client.workflowService.registerNamespace({ namespace, workflowExecutionRetentionPeriod: RETENTION });
   } catch (error) {
     if (!isGrpcServiceError(error) || error.code !== ALREADY_EXISTS) throw error;
+    if (!own) return;
     await client.workflowService.updateNamespace({
       namespace,
       config: { workflowExecutionRetentionTtl: RETENTION },
