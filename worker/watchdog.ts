@@ -64,7 +64,8 @@ export async function runWatchdog({ stateDir, signal, log = () => {} }: Watchdog
           watch = createSiteWatch(state, site, watchdogContext(state, site, signal), tell);
           watches.set(site, watch);
         }
-        await watch.tick();
+        // A full disk, say: the other sites, and the next look, do not suffer from it.
+        await watch.tick().catch((error: Error) => log(`${site}: ${error.message}`));
       }
       const now = performance.now();
       if (now - last.strays > STRAYS_MS) {

@@ -6,6 +6,7 @@ import { services } from '../services/index.js';
 import { DEADLINE_MS, type SiteRecord, type StateDir, type Up } from './api.js';
 import { bringUp } from './application.js';
 import { assertStopped } from './assert-stopped.js';
+import { dropBallast } from './ballast.js';
 import { fenceOf, raiseEpoch, replayUndo } from './fence.js';
 import { bootClock, bootId, liveness, ownMark } from './marks.js';
 import { readEpoch, readRecord, type SitePaths, updateRecord } from './record.js';
@@ -70,7 +71,13 @@ export async function ensureUp(
   const deadlineMs = options.deadlineMs ?? DEADLINE_MS;
   for (;;) {
     ctx.signal.throwIfAborted();
-    const claimed = await claim(paths, site, mode, { ...options, deadlineMs });
+    const claimed = await claim(paths, site, mode, { ...options, deadlineMs }).catch(async (error) => {
+      // A dump that filled the disk must not keep the application down. Its writers first, or they take what the ballast leaves.
+      if (error.code !== 'ENOSPC') throw error;
+      await endSection(state, paths.fenceLock);
+      await dropBallast(paths);
+      return claim(paths, site, mode, { ...options, deadlineMs });
+    });
     // Up already; or up meanwhile, and stopped again by a section that is none of our business.
     if ('record' in claimed && (!isDown(claimed.record) || claimed.foreign)) return report(claimed.record, false);
     const left = end - performance.now();
@@ -155,6 +162,7 @@ async function work(
   working.add(key);
   try {
     if (claimed.phase === 'revoked') await endSection(state, paths.fenceLock);
+    await dropBallast(paths);
     await raiseEpoch(state, paths, epoch, PATIENCE_SECONDS, ctx);
     if (claimed.phase === 'revoked' && claimed.undo.length > 0) {
       await stopAll(claimed, ctx);

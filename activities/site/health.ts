@@ -31,11 +31,6 @@ export async function waitHealthy(
   }
 }
 
-/** Whether a service does its work right now. */
-export async function isHealthy(spec: ServiceSpec, units: string[], ctx: Context): Promise<boolean> {
-  return (await probe(spec, units, ctx)) === 'healthy';
-}
-
 /** `healthy`, or in a few words what is the matter. */
 async function probe(spec: ServiceSpec, units: string[], ctx: Context): Promise<string> {
   const { health } = spec;

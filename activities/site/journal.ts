@@ -4,6 +4,8 @@ import type { StateDir } from './api.js';
 import { syncDirectory, writeDurable } from './durable.js';
 
 const SUFFIX = '.journal';
+/** Runs are shorter than that; what is older belongs to one that was terminated. */
+const FORGET_MS = 30 * 86_400_000;
 
 /**
  * The journal of a capture: runs a step once and gives its result again on a repeat, also where Temporal was away between "done" and
@@ -24,7 +26,7 @@ export async function once<T>(
   });
   if (done !== undefined) return (JSON.parse(done) as { result: T }).result;
   const result = await run();
-  await mkdir(directory, { recursive: true, mode: 0o700 });
+  if (await mkdir(directory, { recursive: true, mode: 0o700 })) await forgetJournals(state, site, FORGET_MS);
   await syncDirectory(state.captures(site));
   await writeDurable(file, JSON.stringify({ step, at: new Date().toISOString(), result }));
   return result;

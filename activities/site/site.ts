@@ -4,6 +4,7 @@ import type { Context } from '../contracts.js';
 import { holdLock } from '../tools/lock.js';
 import { DEADLINE_MS, type Holder, type Section, type SiteGuard, type SiteRecord, type StateDir } from './api.js';
 import { observe } from './application.js';
+import { takeBallast } from './ballast.js';
 import { ensureUp, expired, isDown, lapsed } from './ensure-up.js';
 import { commitMove, fenceOf, raiseEpoch } from './fence.js';
 import { bootClock, bootId, liveness, ownMark } from './marks.js';
@@ -75,6 +76,7 @@ export function openSite(state: StateDir, site: string, timing: Partial<Timing> 
       if (live) return toSection(paths, await inSection(before.epoch, ctx, (now) => ({ ...now, ...mine() })));
       if (isDown(before)) await recover('its section had ended', ctx);
       const prior = { ...(await observe(options.services, ctx)), ...pendingPrior(await read()) };
+      await takeBallast(paths);
       const used = await readEpoch(paths);
       let previous = before;
       const armed = await change((now) => {

@@ -1,0 +1,45 @@
+import assert from 'node:assert/strict';
+import { execFileSync } from 'node:child_process';
+import { mkdtempSync, readFileSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { test } from 'node:test';
+import { services } from '../../../activities/services/index.js';
+import { openSite } from '../../../activities/site/site.js';
+import { testContext } from '../../support/context.js';
+import { holderOf } from '../../support/holder.js';
+import { createToy, eventually } from '../../support/toy.js';
+
+for (const mode of ['finish', 'recover'] as const)
+  test(`a dump that fills the disk of the state directory does not keep the application down (${mode})`, async (t) => {
+    if (process.getuid?.() !== 0) return t.skip('mounting a small tmpfs needs root');
+    const dir = mkdtempSync(join(tmpdir(), 'holdfast-full-'));
+    try {
+      execFileSync('mount', ['-t', 'tmpfs', '-o', 'size=4m', 'tmpfs', dir], { stdio: 'pipe' });
+    } catch {
+      return t.skip('a tmpfs cannot be mounted here');
+    }
+    const toy = await createToy();
+    t.after(() => {
+      toy.end();
+      execFileSync('umount', ['-l', dir]);
+    });
+    const ctx = await testContext({ dir });
+    const paths = ctx.state.site('cms');
+    const guard = openSite(ctx.state, 'cms');
+    await services.process.start(toy.spec, ['toy'], ctx);
+    await eventually('the toy answers', 5000, toy.answers);
+    await guard.hold(holderOf('a'));
+    const ack = setInterval(
+      () => writeFileSync(paths.ack, String(JSON.parse(readFileSync(paths.record, 'utf8')).epoch)),
+      20,
+    );
+    const { epoch } = await guard.arm(holderOf('a'), { services: [toy.spec], capMs: 60_000 }, ctx);
+    clearInterval(ack);
+    await services.process.stop(toy.spec, ['toy'], ctx);
+    assert.throws(() => writeFileSync(join(dir, 'dump.partial'), Buffer.alloc(8_000_000)), /ENOSPC/);
+    assert.throws(() => writeFileSync(join(dir, 'one-more'), 'x'), /ENOSPC/);
+    const up = await guard.ensureUp(mode, { epoch, withinMs: 10_000 }, ctx);
+    assert.ok(up.started && (await toy.answers()));
+    assert.equal((await guard.read()).phase, 'held');
+  });
