@@ -1,5 +1,6 @@
 import { localContext } from '../../activities/local-context.js';
-import { openState, watchdogAlive } from '../../activities/site/index.js';
+import { openState } from '../../activities/site/state.js';
+import { watchdogAlive } from '../../activities/site/watchdog-status.js';
 import type { Config } from '../config/schema.js';
 import { type Finding, failed, ok, warn } from './check-findings.js';
 
@@ -46,6 +47,6 @@ export function checkAlarms(config: Config, sites: string[]): Finding[] {
 export async function checkConfigFile(path: string, host: string): Promise<{ config?: Config; findings: Finding[] }> {
   const { formatMistake, readConfig } = await import('../config/load.js');
   const { config, mistakes } = await readConfig(path, { look: 'all', host });
-  if (config) return { config, findings: [ok('config', `${path}: ${Object.keys(config.sites).length} sites`)] };
+  if (config) return { config, findings: [ok('config', `${path}: ${Object.keys(config.sites).join(', ')}`)] };
   return { findings: mistakes.map((mistake) => failed('config', formatMistake(mistake), 'holdfast config validate')) };
 }

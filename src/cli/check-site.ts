@@ -5,7 +5,7 @@ import { localContext } from '../../activities/local-context.js';
 import { preflightSources } from '../../activities/preflight/sources.js';
 import { preflightSpace } from '../../activities/preflight/space.js';
 import { services } from '../../activities/services/index.js';
-import { openState } from '../../activities/site/index.js';
+import { openState } from '../../activities/site/state.js';
 import type { Env } from '../../activities/step.js';
 import { gatherFacts } from '../config/facts.js';
 import { derivePlan } from '../config/plan.js';

@@ -35,7 +35,7 @@ async function ls(call: Call): Promise<ExitCode> {
   if (!newest)
     throw new CliError(
       EXIT.usage,
-      `there is no snapshot ${wanted ?? ''} of ${plan.site}; see: holdfast snapshots ${plan.site}`,
+      `there is no snapshot${wanted === undefined ? '' : ` ${wanted}`} of ${plan.site}; see: holdfast snapshots ${plan.site}`,
     );
   const { repository, snapshot } = newest;
   call.say(`${snapshot.id.slice(0, 8)} in ${repository.name}, captured ${snapshot.capturedAt}`);

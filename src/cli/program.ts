@@ -5,10 +5,13 @@ import { register as attach } from './attach.js';
 import { register as backup } from './backup.js';
 import { register as cancel } from './cancel.js';
 import { register as check } from './check.js';
+import { register as completion } from './completion.js';
 import { register as config } from './config.js';
 import type { Cli } from './context.js';
 import { register as dev } from './dev.js';
+import { register as explain } from './explain.js';
 import { register as history } from './history.js';
+import { register as init } from './init.js';
 import { register as kit } from './kit.js';
 import { register as logs } from './logs.js';
 import { register as ls } from './ls.js';
@@ -26,7 +29,10 @@ import { register as worker } from './worker.js';
 
 /** Every `register(program, cli)`, in the order in which the help lists them. */
 const COMMANDS: ((program: Command, cli: Cli) => void)[] = [
+  init,
+  explain,
   check,
+  config,
   dev,
   worker,
   watchdog,
@@ -45,9 +51,9 @@ const COMMANDS: ((program: Command, cli: Cli) => void)[] = [
   cancel,
   release,
   schedule,
-  config,
   kit,
   adopt,
+  completion,
 ];
 
 /** The program with every command on it. */

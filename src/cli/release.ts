@@ -1,8 +1,11 @@
+import { existsSync } from 'node:fs';
+import { join } from 'node:path';
 import type { Command } from 'commander';
 import { formatDuration } from '../core/durations.js';
 import type { Call, Cli } from './context.js';
 import { EXIT, type ExitCode } from './exit-codes.js';
 import { onHost } from './on-host.js';
+import { localSite } from './sites.js';
 import { stateDirOf } from './status.js';
 
 const WITHIN_MS = 120_000;
@@ -21,8 +24,13 @@ export function register(program: Command, cli: Cli): void {
 /** Needs no config: the record has what a start takes, also where the config has changed or gone since. */
 async function release(call: Call): Promise<ExitCode> {
   const site = (call.args[0] ?? '').split('@')[0] ?? '';
-  const { openSite, openState } = await import('../../activities/site/index.js');
+  const [{ openSite }, { openState }] = await Promise.all([
+    import('../../activities/site/site.js'),
+    import('../../activities/site/state.js'),
+  ]);
   const state = await openState(stateDirOf(call));
+  // A name that was mistyped must not be told "it is up".
+  if (!existsSync(join(state.root, 'sites', site, 'record.json'))) await localSite(call, site);
   const guard = openSite(state, site);
   const before = await guard.read();
   if (before.phase !== 'stopped' && before.phase !== 'revoked') {

@@ -28,7 +28,7 @@ async function snapshots(call: Call): Promise<ExitCode> {
   const [{ engines }, { knownLevels }, { openState }] = await Promise.all([
     import('../../activities/engines/index.js'),
     import('../../activities/reports.js'),
-    import('../../activities/site/index.js'),
+    import('../../activities/site/state.js'),
   ]);
   const state = await openState(stateDirOf(call));
   const failures: { repository: string; message: string }[] = [];
