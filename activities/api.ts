@@ -1,4 +1,4 @@
-import type { RestoreInput, RestoreTestInput } from '../src/core/inputs.js';
+import type { BackupInput, RestoreInput, RestoreTestInput } from '../src/core/inputs.js';
 import type { Snapshot } from '../src/core/manifest.js';
 import type { HookName } from '../src/core/plan.js';
 import type { Check, Proof, Report, StepResult } from '../src/core/report.js';
@@ -28,6 +28,8 @@ export interface PrepareInput {
   reads?: boolean;
   /** Name below `restore.root`. */
   target?: string;
+  /** What the input asks for: an engine that has no such level refuses it. */
+  level?: BackupInput['level'];
 }
 
 export interface Prepared extends StepResult {

@@ -150,8 +150,6 @@ export interface BackupRequest {
   manifest: Manifest;
   runId: string;
   kind: SnapshotKind;
-  /** The text of RESTORE.md lies in the staging directory already; engines put the same beside the repository. */
-  restoreText: string;
   /** Directory of our own for caches and temporary files. */
   workDir: string;
 }

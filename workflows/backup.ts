@@ -10,7 +10,12 @@ import { hopMs, withApplicationStopped } from './section.js';
 export async function backup(raw: unknown): Promise<Report> {
   const input = parseInput(BackupInput, raw);
   const run = new Run('backup', input.site, input.reason);
-  const ask = { workflow: 'backup', holds: true, ...(input.repositories ? { repositories: input.repositories } : {}) };
+  const ask = {
+    workflow: 'backup',
+    holds: true,
+    ...(input.repositories ? { repositories: input.repositories } : {}),
+    ...(input.level ? { level: input.level } : {}),
+  };
   return conduct(run, ask, (frame) => backupBody(frame));
 }
 

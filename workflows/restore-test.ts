@@ -1,4 +1,5 @@
 import { RestoreTestInput } from '../src/core/inputs.js';
+import { shortId } from '../src/core/manifest.js';
 import type { Check, Proof, Report } from '../src/core/report.js';
 import { conduct } from './frame.js';
 import { parseInput, Run } from './run.js';
@@ -59,7 +60,7 @@ export async function restoreTest(raw: unknown): Promise<Report> {
     if (bad.length === 0) {
       return {
         outcome: 'completed',
-        said: `PROVEN: ${checks.length} checks passed on ${repository} ${snapshot.id.slice(0, 8)}, restored in ${rtoSeconds.toFixed(1)} s`,
+        said: `PROVEN: ${checks.length} checks passed on ${repository} ${shortId(snapshot)}, restored in ${rtoSeconds.toFixed(1)} s`,
       };
     }
     for (const check of bad) {

@@ -31,8 +31,12 @@ export async function changesSince(manifest: Manifest, plan: Plan, ctx: Context)
   }
   for (const entry of manifest.fileSets) {
     const spec = plan.fileSets.find(({ name }) => name === entry.name);
+    if (!spec) {
+      changes.push(`${entry.name}: ${entry.files} files`);
+      continue;
+    }
     let files = 0;
-    for await (const line of walk(spec ?? { root: entry.root, include: [], exclude: [] }, () => {})) {
+    for await (const line of walk(spec, () => {})) {
       if (line.t === 'f' && ++files % 1000 === 0) ctx.beat();
     }
     changes.push(`${entry.name}: ${files} → ${entry.files} files`);

@@ -1,7 +1,7 @@
 import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { isFailure } from '../../src/core/failures.js';
-import type { Snapshot } from '../../src/core/manifest.js';
+import { type Snapshot, shortId } from '../../src/core/manifest.js';
 import type { RepositorySpec } from '../../src/core/plan.js';
 import { engines } from '../engines/index.js';
 import type { PlannedEnv } from '../step.js';
@@ -39,7 +39,7 @@ export async function fetchStaging(
   const there = await stagingIn(repository, snapshot, env);
   const found = there ? await fetch(there) : undefined;
   if (found) return found;
-  throw ctx.fail('SnapshotDiffers', `${snapshot.id.slice(0, 8)} in ${repository.name} holds no manifest`);
+  throw ctx.fail('SnapshotDiffers', `${shortId(snapshot)} in ${repository.name} holds no manifest`);
 }
 
 /** The staging directory of a snapshot, as it was on the machine that took it. */

@@ -1,7 +1,7 @@
 import { mkdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { formatBytes } from '../../src/core/durations.js';
-import type { Manifest, Snapshot } from '../../src/core/manifest.js';
+import { type Manifest, type Snapshot, shortId } from '../../src/core/manifest.js';
 import type { RepositorySpec } from '../../src/core/plan.js';
 import type { Fetched, FetchInput } from '../api.js';
 import { arrange, moveTo } from '../capture/arrange.js';
@@ -78,7 +78,7 @@ async function manifestIn(
   if (await exists(here)) return readManifest(here);
   const there = await stagingIn(repository, snapshot, env);
   if (there && (await exists(join(tree, there, MANIFEST)))) return readManifest(join(tree, there, MANIFEST));
-  throw env.ctx.fail('SnapshotDiffers', `${snapshot.id.slice(0, 8)} in ${repository.name} holds no manifest`);
+  throw env.ctx.fail('SnapshotDiffers', `${shortId(snapshot)} in ${repository.name} holds no manifest`);
 }
 
 /** Every file is there with its kind and size, and every database has its hash. */
@@ -89,7 +89,7 @@ async function check(
   snapshot: Snapshot,
   { ctx }: PlannedEnv,
 ): Promise<number> {
-  const id = snapshot.id.slice(0, 8);
+  const id = shortId(snapshot);
   for (const { from, entry } of databasePieces(manifest, tree)) {
     if (!(await exists(from)) || (await sha256Of(from)) !== entry.sha256) {
       throw ctx.fail('SnapshotDiffers', `database ${entry.name} of snapshot ${id} is not what was captured`);

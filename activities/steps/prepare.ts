@@ -5,6 +5,7 @@ import type { Keep, Plan } from '../../src/core/plan.js';
 import type { Prepared, PrepareInput } from '../api.js';
 import { checks as appChecks } from '../checks/index.js';
 import type { Deps } from '../deps.js';
+import { engines } from '../engines/index.js';
 import { notifyAll } from '../notify/index.js';
 import { preflightRepositories } from '../preflight/repositories.js';
 import { preflightSources } from '../preflight/sources.js';
@@ -97,6 +98,7 @@ async function preflight(plan: Plan, input: PrepareInput, env: Env): Promise<voi
       advice: 'set restore.root in holdfast.yaml',
     });
   }
+  levelFits(plan, input, env);
   for (const spec of plan.services) await services[spec.kind].preflight(spec as never, env.ctx);
   const bytes = input.reads ? 0 : await preflightSources(plan, env);
   await preflightRepositories(plan, input.workflow === 'backup', env);
@@ -106,6 +108,16 @@ async function preflight(plan: Plan, input: PrepareInput, env: Env): Promise<voi
 /** Backed up without a stop: only where each database can be taken online, and nothing mutable has to be copied at rest. */
 export function isOnline(plan: Plan): boolean {
   return plan.databases.length > 0 && plan.databases.every((database) => database.mode === 'online');
+}
+
+/** An engine that stores everything each time, or only what is new, has no other level to offer. */
+function levelFits(plan: Plan, { level }: PrepareInput, { ctx }: Env): void {
+  if (level === undefined || level === 'full') return;
+  const unable = plan.repositories
+    .filter(({ engine }) => !engines[engine].abilities[level])
+    .map(({ name, engine }) => `${name} (${engine})`);
+  if (unable.length > 0)
+    throw ctx.fail('InvalidInput', `${unable.join(', ')} has no ${level} backups`, { advice: 'leave level out' });
 }
 
 function keepText(keep: Keep | undefined): string {

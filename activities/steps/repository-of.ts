@@ -22,7 +22,7 @@ export async function findSnapshot(
 ): Promise<Snapshot | undefined> {
   const all = await engines[repository.engine].list(repository, plan.siteId, ctx);
   if (wanted !== 'latest')
-    return all.find((snapshot) => snapshot.id.startsWith(wanted) || snapshot.captureId === wanted);
+    return all.find(({ id, captureId }) => id.startsWith(wanted) || captureId.startsWith(wanted));
   const regular = all.filter((snapshot) => snapshot.kind === 'regular' && snapshot.complete);
   const { verified } = await knownLevels(deps.state, plan.site, repository.name);
   const known = regular.filter((snapshot) =>

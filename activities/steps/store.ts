@@ -1,6 +1,6 @@
 import { join } from 'node:path';
 import { formatBytes } from '../../src/core/durations.js';
-import type { Manifest } from '../../src/core/manifest.js';
+import { type Manifest, shortId } from '../../src/core/manifest.js';
 import type { Plan, RepositorySpec } from '../../src/core/plan.js';
 import { restoreText } from '../../src/core/restore-text.js';
 import type { Stored, StoreInput } from '../api.js';
@@ -28,7 +28,7 @@ export const store = (deps: Deps) =>
       (await backup(repository, manifest, env));
     const { snapshot, bytes, addedBytes, files } = stored;
     return {
-      said: `${snapshot.id.slice(0, 8)}: ${files} files, ${formatBytes(bytes)}, ${formatBytes(addedBytes)} new`,
+      said: `${shortId(snapshot)}: ${files} files, ${formatBytes(bytes)}, ${formatBytes(addedBytes)} new`,
       snapshot,
       bytes,
       addedBytes,
@@ -68,7 +68,6 @@ async function backup(
     manifest,
     runId: manifest.runId,
     kind: manifest.kind,
-    restoreText: text,
     workDir: await cacheDir(deps.state, repository.name),
   };
   const stored = await engine.backup(repository, request, ctx);
@@ -79,9 +78,13 @@ async function backup(
 }
 
 /** What the engine reads: the staging directory, whole trees by their root, and the files of other sets one by one. */
-async function pathsOf(plan: Plan, manifest: Manifest): Promise<{ paths: string[]; exclude: string[] }> {
+async function pathsOf(
+  plan: Plan,
+  manifest: Manifest,
+): Promise<{ paths: string[]; exclude: string[]; files?: string[] }> {
   const paths = [manifest.staging];
   const exclude: string[] = [];
+  const files: string[] = [];
   for (const entry of manifest.fileSets) {
     if (entry.where === 'staged') continue;
     const set = plan.fileSets.find(({ name }) => name === entry.name);
@@ -91,11 +94,11 @@ async function pathsOf(plan: Plan, manifest: Manifest): Promise<{ paths: string[
     } else {
       for await (const text of readLines(join(manifest.staging, entry.list))) {
         const line = JSON.parse(text) as { p: string; t: string };
-        if (line.t !== 'd') paths.push(join(entry.root, line.p));
+        if (line.t !== 'd') files.push(join(entry.root, line.p));
       }
     }
   }
-  return { paths, exclude };
+  return files.length > 0 ? { paths, exclude, files: [...paths, ...files] } : { paths, exclude };
 }
 
 /** What an earlier attempt of this capture left: taken when it is whole, removed when it is not. */

@@ -1,5 +1,5 @@
 import { join } from 'node:path';
-import type { Manifest, Snapshot } from '../../src/core/manifest.js';
+import { type Manifest, type Snapshot, shortId } from '../../src/core/manifest.js';
 import type { RepositorySpec } from '../../src/core/plan.js';
 import type { Verified, VerifyInput } from '../api.js';
 import { compare, type Differences } from '../capture/compare.js';
@@ -51,7 +51,7 @@ async function hashes(manifest: Manifest, restored: string, snapshot: Snapshot, 
   for (const { file, sha256 } of files) {
     const path = join(restored, file);
     if (!(await exists(path)) || (await sha256Of(path)) !== sha256) {
-      throw ctx.fail('SnapshotDiffers', `${file} in snapshot ${snapshot.id.slice(0, 8)} is not what was captured`);
+      throw ctx.fail('SnapshotDiffers', `${file} in snapshot ${shortId(snapshot)} is not what was captured`);
     }
   }
 }
@@ -68,7 +68,7 @@ async function judge(
   { plan, ctx }: PlannedEnv,
 ): Promise<void> {
   if (found.missing === 0 && found.changed === 0) return;
-  const id = snapshot.id.slice(0, 8);
+  const id = shortId(snapshot);
   const places = [...found.missingPaths, ...found.changedPaths];
   for (const path of found.missingPaths) {
     if (await exists(path))

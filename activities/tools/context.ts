@@ -71,6 +71,7 @@ function bind(options: ContextOptions, redact: Redactor): Context & Rebindable {
     step,
     host,
     signal,
+    cacheDir: join(state.work, 'cache'),
     run,
     beat: (progress) => {
       for (const listener of listeners) listener();

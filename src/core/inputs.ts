@@ -17,7 +17,7 @@ const name = z.string().regex(NAME, 'must be a name of lower-case letters, digit
 const snapshot = z
   .string()
   .regex(
-    /^(latest|[0-9a-f]{8,64}|[0-9a-f-]{36})$/,
+    /^(latest|[0-9A-Za-z][0-9A-Za-z.-]{7,79})$/,
     'must be "latest" or a snapshot id as `holdfast snapshots` shows it',
   )
   .describe('a snapshot or capture id, or latest');

@@ -82,7 +82,7 @@ export function manifestOf(staging: string, more: Partial<Manifest> = {}): Manif
 export async function requestOf(paths: string[], more: Partial<Manifest> = {}): Promise<BackupRequest> {
   const manifest = manifestOf(paths[0] ?? '/', more);
   return {
-    ...{ paths, exclude: [], manifest, runId: manifest.runId, kind: manifest.kind, restoreText: '# Restore\n' },
+    ...{ paths, exclude: [], manifest, runId: manifest.runId, kind: manifest.kind },
     workDir: await temp('work'),
   };
 }

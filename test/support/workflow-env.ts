@@ -18,16 +18,17 @@ export async function workflowLab(): Promise<WorkflowLab | undefined> {
   const path = process.env.TEMPORAL_TEST_SERVER_PATH;
   if (!path) return undefined;
   Runtime.install({ logger: new DefaultLogger('ERROR'), telemetryOptions: { logging: { filter: 'ERROR' } } });
-  const env = await TestWorkflowEnvironment.createTimeSkipping({
-    server: { executable: { type: 'existing-path', path } },
-  });
+  const env = await patiently(() =>
+    TestWorkflowEnvironment.createTimeSkipping({ server: { executable: { type: 'existing-path', path } } }),
+  );
   const workflowBundle: WorkflowBundleWithSourceMap = await bundle();
   let count = 0;
   return {
     env,
     end: () => env.teardown(),
     async run(type, input, steps, use) {
-      const common = { connection: env.nativeConnection, namespace: env.namespace ?? 'default' };
+      const throttle = { maxHeartbeatThrottleInterval: '200ms', defaultHeartbeatThrottleInterval: '200ms' } as const;
+      const common = { connection: env.nativeConnection, namespace: env.namespace ?? 'default', ...throttle };
       const activities = steps as unknown as Record<string, (...args: unknown[]) => Promise<unknown>>;
       const workers = await Promise.all([
         // Every task replays from the start: what is not deterministic shows here.
@@ -49,6 +50,17 @@ export async function workflowLab(): Promise<WorkflowLab | undefined> {
       }
     },
   };
+}
+
+/** The SDK gives the server 5 s to answer, which a Java program on a busy machine may miss. */
+async function patiently<T>(start: () => Promise<T>): Promise<T> {
+  for (let attempt = 1; ; attempt++) {
+    try {
+      return await start();
+    } catch (error) {
+      if (attempt === 4) throw error;
+    }
+  }
 }
 
 export function skipWithoutServer(t: TestContext, lab: WorkflowLab | undefined): lab is undefined {

@@ -61,7 +61,7 @@ async function store(dir: string, repo: RepositorySpec, config: object, n: numbe
   await writeFile(join(staging, 'reports/1.json'), JSON.stringify(report));
   const request = { paths: [staging], exclude: [], manifest, runId: `run-${n}`, kind: 'regular' as const };
   const ctx = await testContext();
-  await engines[repo.engine].backup(repo, { ...request, restoreText: '', workDir: join(dir, 'work') }, ctx);
+  await engines[repo.engine].backup(repo, { ...request, workDir: join(dir, 'work') }, ctx);
 }
 
 /** Runs the command as on another machine: an empty directory, a state directory of its own. */

@@ -1,0 +1,120 @@
+import assert from 'node:assert/strict';
+import { after, before, test } from 'node:test';
+import { WorkflowFailedError, type WorkflowHandle, WorkflowUpdateFailedError } from '@temporalio/client';
+import { failure } from '../../src/core/failures.js';
+import type { Progress, Report } from '../../src/core/report.js';
+import { mockSteps, said } from '../support/mock-steps.js';
+import { skipWithoutServer, type WorkflowLab, workflowLab } from '../support/workflow-env.js';
+
+let lab: WorkflowLab | undefined;
+before(async () => {
+  lab = await workflowLab();
+});
+after(() => lab?.end());
+
+const SNAPSHOT = 'abcdef0123456789';
+
+async function reportOf(handle: WorkflowHandle): Promise<Report> {
+  await handle.result().catch((error) => assert.ok(error instanceof WorkflowFailedError));
+  return handle.query<Report>('report');
+}
+
+async function waiting(handle: WorkflowHandle): Promise<Progress> {
+  for (;;) {
+    const progress = await handle.query<Progress>('progress').catch(() => undefined);
+    if (progress?.waitsFor) return progress;
+    await new Promise((r) => setTimeout(r, 30));
+  }
+}
+
+test('a restore in place waits for a person, refuses another approval, then stops, swaps and starts', async (t) => {
+  if (skipWithoutServer(t, lab)) return;
+  const { steps, calls } = mockSteps();
+  const report = await lab.run('restore', { site: 'cms' }, steps, async (handle) => {
+    const { waitsFor } = await waiting(handle);
+    assert.match(waitsFor ?? '', new RegExp(`approval of the restore of cms from ${SNAPSHOT}`));
+    assert.deepEqual(calls, ['prepare', 'fetch']);
+    for (const wrong of [
+      { site: 'other', snapshot: SNAPSHOT },
+      { site: 'cms', snapshot: 'latest' },
+      { site: 'cms' },
+      undefined,
+    ]) {
+      await assert.rejects(handle.executeUpdate('approve', { args: [wrong] }), WorkflowUpdateFailedError);
+    }
+    await handle.executeUpdate('approve', { args: [{ site: 'cms', snapshot: SNAPSHOT, by: 'ann' }] });
+    return reportOf(handle);
+  });
+  assert.equal(report.outcome, 'completed');
+  assert.ok(report.notes.includes('approved by ann'));
+  assert.ok(report.notes.includes('now → then: files: 3 → 4 files'));
+  assert.deepEqual(calls, ['prepare', 'fetch', 'stop', 'swap', 'start', 'finish']);
+});
+
+test('nobody approves for a week: nothing is stopped and the run fails', async (t) => {
+  if (skipWithoutServer(t, lab)) return;
+  const { steps, calls } = mockSteps();
+  const report = await lab.run('restore', { site: 'cms' }, steps, reportOf);
+  assert.equal(report.failures[0]?.type, 'NotApproved');
+  assert.deepEqual(calls, ['prepare', 'fetch', 'finish']);
+});
+
+test("the input's own approval counts only where the config allows it", async (t) => {
+  if (skipWithoutServer(t, lab)) return;
+  const input = { site: 'cms', approve: { site: 'cms', snapshot: 'latest' } };
+  const allowed = mockSteps({}, { approval: 'input' });
+  assert.equal((await lab.run('restore', input, allowed.steps, reportOf)).outcome, 'completed');
+  const refused = mockSteps({}, { approval: 'required' });
+  assert.equal((await lab.run('restore', input, refused.steps, reportOf)).failures[0]?.type, 'NotApproved');
+  const other = mockSteps({}, { approval: 'input' });
+  const wrong = { site: 'cms', approve: { site: 'files', snapshot: 'latest' } };
+  assert.equal((await lab.run('restore', wrong, other.steps, reportOf)).failures[0]?.type, 'NotApproved');
+});
+
+test('a restore into a directory stops nothing', async (t) => {
+  if (skipWithoutServer(t, lab)) return;
+  const { steps, calls } = mockSteps();
+  assert.equal((await lab.run('restore', { site: 'cms', target: 'look' }, steps, reportOf)).outcome, 'completed');
+  assert.deepEqual(calls, ['prepare', 'fetch', 'finish']);
+});
+
+test('a swap that fails is rolled back by the start that follows', async (t) => {
+  if (skipWithoutServer(t, lab)) return;
+  const rollBacks: (boolean | undefined)[] = [];
+  const { steps } = mockSteps(
+    {
+      swap: async () => {
+        throw failure('RestoreRefused', { step: 'swap', host: 'local', what: 'made to fail' });
+      },
+      start: async ({ rollBack }) => {
+        rollBacks.push(rollBack);
+        return { ...said('start'), up: true, downtimeMs: 1, sections: 1 };
+      },
+    },
+    { approval: 'input' },
+  );
+  const report = await lab.run(
+    'restore',
+    { site: 'cms', approve: { site: 'cms', snapshot: 'latest' } },
+    steps,
+    reportOf,
+  );
+  assert.equal(report.failures[0]?.type, 'RestoreRefused');
+  assert.deepEqual(rollBacks, [true]);
+});
+
+test('an application that does not come up with the restored state gets the state from before back', async (t) => {
+  if (skipWithoutServer(t, lab)) return;
+  const { steps } = mockSteps(
+    { start: async ({ rollBack }) => ({ ...said('start'), up: rollBack === true, downtimeMs: 1, sections: 1 }) },
+    { approval: 'input' },
+  );
+  const report = await lab.run(
+    'restore',
+    { site: 'cms', approve: { site: 'cms', snapshot: 'latest' } },
+    steps,
+    reportOf,
+  );
+  assert.equal(report.outcome, 'failed');
+  assert.equal(report.failures[0]?.type, 'RestoreFailed');
+});
