@@ -67,8 +67,8 @@ export async function startDevServer(options: DevServerOptions): Promise<DevServ
 /** The page of a run in the UI. */
 export function runUrl(server: { uiUrl?: string; namespace: string }, workflowId: string, runId: string): string {
   // Times in ids keep their colons: a path may have them, and a person reads this.
-  const escape = (text: string) => encodeURIComponent(text).replaceAll('%3A', ':');
-  const path = [server.namespace, 'workflows', workflowId, runId].map(escape).join('/');
+  const segment = (text: string) => encodeURIComponent(text).replaceAll('%3A', ':');
+  const path = [server.namespace, 'workflows', workflowId, runId].map(segment).join('/');
   return `${server.uiUrl ?? ''}/namespaces/${path}`;
 }
 
