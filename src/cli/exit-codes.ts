@@ -1,6 +1,6 @@
 import type { Outcome } from '../core/report.js';
 
-/** Exit codes of the command: the one table. Scripts rely on them; they are only ever added to. */
+/** Exit codes of the command: the one table. Scripts rely on them; they are only ever added to. `status` answers another question: see `statusExit`. */
 export const EXIT = {
   completed: 0,
   failed: 1,
@@ -17,9 +17,6 @@ export const EXIT = {
   detached: 130,
 } as const;
 export type ExitCode = (typeof EXIT)[keyof typeof EXIT];
-
-/** `holdfast status` answers another question, so it has names of its own: is the data safe? */
-export const STATUS_EXIT = { safe: 0, atRisk: 1, down: 6, cannotTell: 7 } as const;
 
 const BY_OUTCOME: Record<Outcome, ExitCode> = {
   completed: EXIT.completed,

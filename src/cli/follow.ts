@@ -2,8 +2,9 @@ import type { Client, WorkflowHandle } from '@temporalio/client';
 import { reportOf, type Situation, situation } from '../client/follow.js';
 import type { Progress, Report } from '../core/report.js';
 import { askApproval } from './ask-approval.js';
-import type { Call } from './context.js';
+import { type Call, CliError } from './context.js';
 import { EXIT, type ExitCode, exitOf } from './exit-codes.js';
+import { isTemporalAway } from './explain-error.js';
 import { eventKey, progressLine } from './progress.js';
 import { renderReport } from './render-report.js';
 
@@ -36,6 +37,10 @@ export async function follow(call: Call, client: Client, handle: WorkflowHandle)
       asked = true;
       if (!(await askApproval(call, handle, now.progress))) return EXIT.waits;
     }
+  } catch (error) {
+    if (!isTemporalAway(error)) throw error;
+    const again = `the run goes on when it does; attach again with: holdfast attach ${handle.workflowId}`;
+    throw new CliError(EXIT.temporalAway, `Temporal does not answer any more; ${again}`);
   } finally {
     screen.end();
     detach.forget();
