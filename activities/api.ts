@@ -79,6 +79,8 @@ export interface StartInput extends StepInput {
 export interface Started extends StepResult {
   /** False where it was asked to start but is not healthy within the step's patience; it is asked again. */
   up: boolean;
+  /** Somebody else than the section's holder brought it up: its undo list was replayed, so a restore is not in place. */
+  rolledBack: boolean;
   /** Of all sections of this run together; so far, where it is not up. */
   downtimeMs: number;
   sections: number;

@@ -17,7 +17,7 @@ import type { Context, Progress } from './contracts.js';
 import type { Deps } from './deps.js';
 import type { Holder, SiteGuard } from './site/api.js';
 import { openSite } from './site/site.js';
-import { createContext } from './tools/context.js';
+import { createContext, withSignal } from './tools/context.js';
 
 /** What a step works with. */
 export interface Env {
@@ -34,6 +34,9 @@ export interface PlannedEnv extends Env {
 
 /** What a step says of itself; the frame adds step, host and times. */
 export type Said<R extends StepResult> = Omit<R, 'step' | 'host' | 'startedAt' | 'endedAt' | 'tookMs' | 'notes'>;
+
+/** Whoever revokes a section ends what these steps run, a hanging stop command too. */
+const IN_SECTION = new Set(['stop', 'checkpoint', 'dump', 'swap']);
 
 const BEAT_MS = 2_000;
 const RENEW_MS = 5_000;
@@ -72,6 +75,7 @@ export function step<I extends Input, R extends StepResult>(
       step: name,
       host: deps.host,
       site: input.site,
+      ...(IN_SECTION.has(name) ? { section: deps.state.site(input.site).fenceLock } : {}),
       signal: activity.cancellationSignal,
       log,
       beat: (more) => {
@@ -149,8 +153,9 @@ async function mustBeThisHost(input: Input, { deps, ctx }: Env): Promise<void> {
 /** A run that was terminated or reset will never start the application: the step that learns of it does. */
 async function runIsGone(input: Input, { guard, ctx }: Env): Promise<void> {
   if (input.epoch === undefined || !cancellationDetails()?.notFound) return;
-  const alive: Context = { ...ctx, signal: new AbortController().signal };
-  await guard.ensureUp('recover', { withinMs: 120_000, why: 'the run was terminated' }, alive).catch(() => {});
+  const { epoch } = input;
+  const alive = withSignal(ctx, new AbortController().signal);
+  await guard.ensureUp('recover', { epoch, withinMs: 120_000, why: 'the run was terminated' }, alive).catch(() => {});
 }
 
 /** Gives every error its class: the catalogue's, a bounded number of attempts, or hours of patience. */

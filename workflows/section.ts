@@ -41,6 +41,15 @@ export async function withApplicationStopped<T>(
     const rollBack = 'error' in outcome && context.rollBackAfterMs !== undefined;
     const first = await always(() => startOnce(context, rollBack));
     const settled = first.up ? Promise.resolve(true) : always(() => keepStarting(context));
+    if ('result' in outcome && context.rollBackAfterMs !== undefined && first.rolledBack) {
+      outcome = {
+        error: failure('SectionRevoked', {
+          step: 'start',
+          host: context.base.host,
+          what: 'the restored state was taken back',
+        }),
+      };
+    }
     if ('result' in outcome) return { result: outcome.result, settled };
     await settled;
     if (!REPEATABLE.includes(failureType(outcome.error)) || section >= SECTIONS) throw outcome.error;
@@ -48,7 +57,12 @@ export async function withApplicationStopped<T>(
   }
 }
 
-async function startOnce({ run, steps, prepared, base }: SectionContext, rollBack: boolean): Promise<{ up: boolean }> {
+interface Up {
+  up: boolean;
+  rolledBack: boolean;
+}
+
+async function startOnce({ run, steps, prepared, base }: SectionContext, rollBack: boolean): Promise<Up> {
   const names = prepared.services.join(', ') || 'nothing';
   const summary = rollBack ? `Put the state from before back and start ${names}` : `Start ${names}`;
   const started = await run.step('start', () => steps.start(summary, { ...base, rollBack }));

@@ -19,6 +19,11 @@ export type Holder = z.infer<typeof Holder>;
 
 /** What has to be undone before the application may start, last one first. Each is idempotent. */
 export const UndoStep = z.discriminatedUnion('kind', [
+  /**
+   * What stands at `path` goes to a free name like `to`, unless `unless` exists. A restored database that ran leaves a WAL of its own:
+   * beside the database from before it would be replayed into it. `unless` is where the restored database goes back to, after this.
+   */
+  z.strictObject({ kind: z.literal('clear'), path: z.string(), to: z.string(), unless: z.string() }),
   /** `from` was moved to `to`: moved back where `to` exists and `from` does not (what stands at `from` by then goes to `aside`). */
   z.strictObject({ kind: z.literal('rename'), from: z.string(), to: z.string(), aside: z.string().optional() }),
 ]);

@@ -209,7 +209,7 @@ async function stopAll(record: SiteRecord, ctx: Context): Promise<void> {
   }
   await assertStopped(
     record.services,
-    record.undo.map(({ from }) => from),
+    record.undo.map((step) => (step.kind === 'clear' ? step.path : step.from)),
     ctx,
   );
 }

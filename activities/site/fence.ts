@@ -80,21 +80,33 @@ if exists "$1"; then
 fi
 exec mv -T -- "$2" "$1"`;
 
+/** $1 path, $2 to, $3 unless: what stands at the path goes aside, under a free name. */
+const CLEAR = `
+exists() { [ -e "$1" ] || [ -L "$1" ]; }
+exists "$3" && exit 0
+exists "$1" || exit 0
+mkdir -p -- "$(dirname -- "$2")" || exit 1
+n=0; free=$2; while exists "$free"; do n=$((n+1)); free=$2.$n; done
+exec mv -T -- "$1" "$free"`;
+
 /**
  * Replays an undo list backwards, each step under the lock and at this epoch: a recoverer that was frozen cannot do it late.
  * Each step looks at what there is, so that a second replay after a death at any instruction ends in the same state.
  */
 export async function replayUndo(fence: Fence, undo: UndoStep[], ctx: Context): Promise<void> {
   for (const step of undo.toReversed()) {
-    const { from, to, aside } = step;
-    await ctx.run('sh', ['-c', MOVE_BACK, 'holdfast', from, to, aside ?? ''], { fence }).catch((cause) => {
+    const [script, from, to, third] =
+      step.kind === 'clear'
+        ? [CLEAR, step.path, step.to, step.unless]
+        : [MOVE_BACK, step.from, step.to, step.aside ?? ''];
+    await ctx.run('sh', ['-c', script, 'holdfast', from, to, third], { fence }).catch((cause) => {
       if (isFailure(cause, 'SectionRevoked') || !isFailure(cause)) throw cause;
       throw ctx.fail('StartFailed', `${to} could not be moved back to ${from}, and nothing is started without it`, {
         advice: 'move it back by hand; the watchdog goes on trying',
         cause,
       });
     });
-    for (const each of new Set([from, to, aside ?? from].map(dirname))) if (exists(each)) await syncDirectory(each);
+    for (const each of new Set([from, to, third || from].map(dirname))) if (exists(each)) await syncDirectory(each);
   }
 }
 

@@ -5,7 +5,7 @@ import type { Manifest } from '../../src/core/manifest.js';
 import type { Plan } from '../../src/core/plan.js';
 import { HOLDFAST_VERSION } from '../../src/core/version.js';
 import type { Captured, CaptureInput } from '../api.js';
-import { copyMutableSets } from '../capture/copy.js';
+import { copyMutableSets, exists } from '../capture/copy.js';
 import { DATABASES, MANIFEST, stagingOf } from '../capture/layout.js';
 import type { Fence } from '../contracts.js';
 import { databases } from '../databases/index.js';
@@ -110,10 +110,8 @@ async function commit(
   const { staging } = manifest;
   const old = join(deps.state.captures(site), `old-${manifest.captureId}.partial`);
   await rm(old, { recursive: true, force: true });
-  await rename(staging, old).catch((error: NodeJS.ErrnoException) => {
-    if (error.code !== 'ENOENT') throw error;
-  });
-  if (epoch === undefined) await rename(dir, staging);
-  else await guard.commit(epoch, dir, staging, ctx);
+  const move = epoch === undefined ? rename : (from: string, to: string) => guard.commit(epoch, from, to, ctx);
+  if (await exists(staging)) await move(staging, old);
+  await move(dir, staging);
   await syncDirectory(dirname(staging));
 }

@@ -11,6 +11,7 @@ import { notifyAll } from '../notify/index.js';
 import { writeReport } from '../reports.js';
 import { forgetJournals, once } from '../site/journal.js';
 import { type PlannedEnv, planned } from '../step.js';
+import { withSignal } from '../tools/context.js';
 import { besideTree, scratchTree } from './fetch-place.js';
 
 /** A repeat of this step must find that people were told: journals stay for a day. */
@@ -20,7 +21,7 @@ const JOURNAL_KEPT_MS = 86_400_000;
 export const finish = (deps: Deps) =>
   planned<FinishInput, StepResult>(deps, 'finish', async ({ report, held }, env) => {
     const { holder, ctx } = env;
-    const alive: PlannedEnv['ctx'] = { ...ctx, signal: new AbortController().signal };
+    const alive = withSignal(ctx, new AbortController().signal);
     await writeReport(deps.state, report);
     // Journalled by the run, so that a repeat of this step tells nobody twice.
     const told = await once(deps.state, report.site, report.runId, 'told', () => tell(report, { ...env, ctx: alive }));

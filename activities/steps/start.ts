@@ -3,7 +3,8 @@ import { isFailure } from '../../src/core/failures.js';
 import type { Started, StartInput } from '../api.js';
 import type { Deps } from '../deps.js';
 import { endSections } from '../sections.js';
-import { type PlannedEnv, planned } from '../step.js';
+import { planned } from '../step.js';
+import { withSignal } from '../tools/context.js';
 
 /** How long one call waits for health before it answers "not yet", so that storing can begin beside it. */
 const PATIENCE_MS = 30_000;
@@ -15,16 +16,16 @@ const PATIENCE_MS = 30_000;
 export const start = (deps: Deps) =>
   planned<StartInput, Started>(deps, 'start', async (input, env) => {
     const { plan, guard, holder, ctx } = env;
-    const alive: PlannedEnv['ctx'] = { ...ctx, signal: new AbortController().signal };
+    const alive = withSignal(ctx, new AbortController().signal);
     const record = await guard.read();
     const counted = (upAt?: string) => endSections(deps.state, plan.site, holder.firstRunId, upAt);
     if (record.holder?.firstRunId !== holder.firstRunId || (record.phase !== 'stopped' && record.phase !== 'revoked')) {
       const sums = await counted(record.upAt ?? new Date().toISOString());
-      return { said: 'the application is up already', up: true, ...sums };
+      return { said: 'the application is up already', up: true, rolledBack: record.revokedFor !== undefined, ...sums };
     }
     try {
       const mode = input.rollBack || record.phase === 'revoked' ? 'recover' : 'finish';
-      const { upAt } = await guard.ensureUp(
+      const { upAt, revokedFor } = await guard.ensureUp(
         mode,
         {
           epoch: record.finishes ?? record.epoch,
@@ -37,10 +38,11 @@ export const start = (deps: Deps) =>
       return {
         said: `${plan.services.map(({ name }) => name).join(', ')} up and healthy; down ${formatDuration(sums.downtimeMs)}`,
         up: true,
+        rolledBack: revokedFor !== undefined,
         ...sums,
       };
     } catch (error) {
       if (!isFailure(error, 'NotHealthy', 'StartFailed')) throw error;
-      return { said: error.message, up: false, ...(await counted()) };
+      return { said: error.message, up: false, rolledBack: false, ...(await counted()) };
     }
   });

@@ -1,5 +1,5 @@
 import { mkdir } from 'node:fs/promises';
-import { dirname, join, relative } from 'node:path';
+import { basename, dirname, join, relative } from 'node:path';
 import { FileLine, type Manifest } from '../../src/core/manifest.js';
 import type { Plan } from '../../src/core/plan.js';
 import type { StepResult } from '../../src/core/report.js';
@@ -21,6 +21,8 @@ interface Exchange {
   live: string;
   aside: string;
   incoming?: string;
+  /** What an application may write beside it once it runs. */
+  sidecars: string[];
 }
 
 /**
@@ -37,7 +39,7 @@ export const swap = (deps: Deps) =>
     const exchanges = await exchangesOf(manifest, site, aside, plan, input.only);
     await noteAside(deps.state, plan.site, { path: aside, at: new Date().toISOString(), snapshot: input.snapshot });
     const record = await guard.read();
-    if (record.undo.length === 0) await guard.addUndo(input.epoch, exchanges.flatMap(undoOf), ctx);
+    if (record.undo.length === 0) await guard.addUndo(input.epoch, undoOf(exchanges), ctx);
     for (const exchange of exchanges) await carryOut(exchange, input.epoch, env);
     const names = [...manifest.databases, ...manifest.fileSets]
       .map(({ name }) => name)
@@ -54,9 +56,10 @@ async function exchangesOf(
 ): Promise<Exchange[]> {
   const exchanges: Exchange[] = [];
   const wanted = (name: string) => only?.includes(name) ?? true;
-  const add = (path: string, incoming: boolean) => {
+  const add = (path: string, incoming: boolean, sidecars: string[] = []) => {
     const live = onHost(path, manifest, plan);
     exchanges.push({
+      sidecars: sidecars.map((each) => onHost(each, manifest, plan)),
       live,
       aside: join(aside, below(plan.root, live)),
       ...(incoming ? { incoming: inSite(site, manifest, path) } : {}),
@@ -64,8 +67,9 @@ async function exchangesOf(
   };
   for (const { name, kind, path } of manifest.databases) {
     if (!wanted(name)) continue;
-    for (const sidecar of databases[kind as keyof typeof databases].sidecars(path)) add(sidecar, false);
-    add(path, true);
+    const sidecars = databases[kind as keyof typeof databases].sidecars(path);
+    for (const sidecar of sidecars) add(sidecar, false);
+    add(path, true, sidecars);
   }
   for (const entry of manifest.fileSets) {
     if (!wanted(entry.name)) continue;
@@ -92,9 +96,19 @@ function below(root: string, path: string): string {
   return inside.startsWith('..') ? join('outside', path) : inside;
 }
 
-function undoOf({ live, aside, incoming }: Exchange): UndoStep[] {
-  const back: UndoStep = { kind: 'rename', from: live, to: aside };
-  return incoming === undefined ? [back] : [back, { kind: 'rename', from: incoming, to: live }];
+/**
+ * Replayed backwards: what the restored application left beside its database is cleared away, the restored state goes back to
+ * where it was fetched to, then the state from before comes back.
+ */
+function undoOf(exchanges: readonly Exchange[]): UndoStep[] {
+  return exchanges.flatMap(({ live, aside, incoming, sidecars }): UndoStep[] => {
+    const back: UndoStep = { kind: 'rename', from: live, to: aside, aside: `${aside}.rejected` };
+    if (incoming === undefined) return [back];
+    const clear = sidecars.map(
+      (path): UndoStep => ({ kind: 'clear', path, to: `${aside}.${basename(path)}.rejected`, unless: incoming }),
+    );
+    return [back, { kind: 'rename', from: incoming, to: live }, ...clear];
+  });
 }
 
 /** Each half is skipped where it has been done: a repeat goes on where the first attempt ended. */

@@ -26,7 +26,7 @@ for (;;) {
   await services[service.kind].stop(service, prior[service.name] ?? [], ctx);
   rmSync(aside, { force: true });
   writeFileSync(fresh, `new ${epoch}`);
-  const steps: UndoStep[] = [
+  const steps: Extract<UndoStep, { kind: 'rename' }>[] = [
     { kind: 'rename', from: live, to: aside },
     { kind: 'rename', from: fresh, to: live },
   ];

@@ -54,7 +54,7 @@ export function mockSteps(
     stop: async () => ({ ...said('stop'), epoch: 1 }),
     checkpoint: async () => said('checkpoint'),
     dump: async () => ({ ...said('dump'), capturedAt: '2026-11-21T03:00:00.000Z' }),
-    start: async () => ({ ...said('start'), up: true, downtimeMs: 1340, sections: 1 }),
+    start: async () => ({ ...said('start'), up: true, rolledBack: false, downtimeMs: 1340, sections: 1 }),
     swap: async () => said('swap'),
     alarm: async () => said('alarm'),
     finish: async () => said('finish'),

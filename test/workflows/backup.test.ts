@@ -151,7 +151,7 @@ test('one repository of two that fails makes the run partial; both make it faile
 test('an application that never comes up: stored all the same, people are told, and the run fails naming the snapshot', async (t) => {
   if (skipWithoutServer(t, lab)) return;
   const { steps, calls } = mockSteps({
-    start: async () => ({ ...said('start'), up: false, downtimeMs: 30_000, sections: 1 }),
+    start: async () => ({ ...said('start'), up: false, rolledBack: false, downtimeMs: 30_000, sections: 1 }),
   });
   const report = await reportOf({ site: 'cms' }, steps);
   assert.equal(report.outcome, 'failed');

@@ -88,7 +88,7 @@ test('a swap that fails is rolled back by the start that follows', async (t) => 
       },
       start: async ({ rollBack }) => {
         rollBacks.push(rollBack);
-        return { ...said('start'), up: true, downtimeMs: 1, sections: 1 };
+        return { ...said('start'), up: true, rolledBack: true, downtimeMs: 1, sections: 1 };
       },
     },
     { approval: 'input' },
@@ -106,7 +106,15 @@ test('a swap that fails is rolled back by the start that follows', async (t) => 
 test('an application that does not come up with the restored state gets the state from before back', async (t) => {
   if (skipWithoutServer(t, lab)) return;
   const { steps } = mockSteps(
-    { start: async ({ rollBack }) => ({ ...said('start'), up: rollBack === true, downtimeMs: 1, sections: 1 }) },
+    {
+      start: async ({ rollBack }) => ({
+        ...said('start'),
+        up: rollBack === true,
+        rolledBack: rollBack === true,
+        downtimeMs: 1,
+        sections: 1,
+      }),
+    },
     { approval: 'input' },
   );
   const report = await lab.run(

@@ -7,8 +7,10 @@ import type { UndoStep } from '../../../activities/site/api.js';
 import { fenceOf, replayUndo } from '../../../activities/site/fence.js';
 import { testContext } from '../../support/context.js';
 
+type Rename = Extract<UndoStep, { kind: 'rename' }>;
+
 /** A swap as a restore does it, for several paths: the live one aside, the new one in its place. */
-function swap(dir: string, names: string[]): UndoStep[] {
+function swap(dir: string, names: string[]): Rename[] {
   return names.flatMap((name) => {
     const [live, aside, fresh] = [`${name}`, `${name}.aside`, `${name}.fresh`].map((n) => join(dir, n)) as [
       string,
@@ -79,4 +81,32 @@ test('a taken name for what stands in the way does not keep the application down
   assert.ok(existsSync(to));
   await replayUndo(fenceOf(paths, 2), undo, ctx);
   assert.deepEqual(readdirSync(dir).sort(), ['live', 'stray', 'stray.1', 'stray.2']);
+});
+
+test('what a restored database left beside itself never lies beside the one from before, whichever replay was killed', async () => {
+  const ctx = await testContext();
+  const paths = ctx.state.site('cms');
+  writeFileSync(paths.epoch, '1\n');
+  const fence = fenceOf(paths, 1);
+  for (let killedAfter = 0; killedAfter <= 4; killedAfter++) {
+    const dir = mkdtempSync(join(ctx.state.work, 'sidecar-'));
+    const [db, wal, aside, walAside, fresh] = ['db', 'db-wal', 'db.aside', 'wal.aside', 'db.fresh'].map((n) =>
+      join(dir, n),
+    ) as [string, string, string, string, string];
+    // The swap was whole, and the restored application has run and written a log of its own.
+    writeFileSync(aside, 'old db');
+    writeFileSync(walAside, 'old log');
+    writeFileSync(db, 'new db');
+    writeFileSync(wal, 'new log');
+    const undo: UndoStep[] = [
+      { kind: 'rename', from: wal, to: walAside, aside: `${walAside}.rejected` },
+      { kind: 'rename', from: db, to: aside, aside: `${aside}.rejected` },
+      { kind: 'rename', from: fresh, to: db },
+      { kind: 'clear', path: wal, to: join(dir, 'rejected-wal'), unless: fresh },
+    ];
+    await replayUndo(fence, undo.slice(undo.length - killedAfter), ctx);
+    await replayUndo(fence, undo, ctx);
+    await replayUndo(fence, undo, ctx);
+    assert.deepEqual(look(dir), { db: 'old db', 'db-wal': 'old log', 'db.fresh': 'new db', 'rejected-wal': 'new log' });
+  }
 });
