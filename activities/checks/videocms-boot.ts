@@ -145,7 +145,7 @@ async function probe(
   const job: ProbeJob = {
     argv,
     cwd,
-    base: `http://${HOST}`,
+    base: `http://127.0.0.1:${portOf(env.Host ?? HOST)}`,
     waitMs: WAIT_MS,
     ...(link && playlist ? { link, playlist } : {}),
   };
@@ -164,6 +164,11 @@ async function probe(
     throw ctx.fail('ToolFailed', 'the namespace for the restored application failed');
   ctx.note('the application was not started: this machine allows no namespaces');
   return undefined;
+}
+
+/** The port of VideoCMS's `Host`: `:3000`, `127.0.0.1:3000`. In its own network it has every port for itself. */
+function portOf(host: string): string {
+  return host.slice(host.lastIndexOf(':') + 1);
 }
 
 /** The bytes that came over HTTP are those of the restored file. */
