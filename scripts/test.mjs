@@ -7,6 +7,8 @@ import { runFile } from './testing/run-file.mjs';
 
 /** `npm test`: everything. `npm test -- --only <part of a path>`: those test files alone. */
 const { only } = parseArgs({ options: { only: { type: 'string' } } }).values;
+// An 'exit' ends every test that still runs; a signal alone would not bring one about.
+for (const signal of ['SIGINT', 'SIGTERM']) process.on(signal, () => process.exit(130));
 const began = Date.now();
 const seconds = (ms) => `${(ms / 1000).toFixed(1)} s`;
 const results = [];
@@ -51,6 +53,9 @@ const files = testFiles(only);
 const inLane = (name) => files.filter((file) => laneOf(file) === name);
 // Tests meet a server only where the run gives them one: never one of the person who runs them.
 const { TEMPORAL_ADDRESS: _, TEMPORAL_NAMESPACE: __, ...env } = process.env;
+const { startServer, temporalPath } = await import('./testing/server.mjs');
+const temporal = await temporalPath(env, console.log);
+if (temporal) env.TEMPORAL_CLI_PATH = temporal;
 
 await lane(inLane('parallel'), 2, { env });
 const isolated = inLane('isolated');
@@ -61,10 +66,9 @@ if (isolated.length > 0) {
 }
 const serial = inLane('serial');
 if (serial.length > 0) {
-  const { startServer } = await import('./testing/server.mjs');
-  const server = await startServer(console.log);
-  await lane(serial, 1, { env: { ...env, ...server.env } });
-  await server.stop();
+  const server = temporal && (await startServer(temporal));
+  await lane(serial, 1, { env: { ...env, ...server?.env } });
+  await server?.stop();
 }
 
 const total = (pick) => results.reduce((n, result) => n + pick(result), 0);

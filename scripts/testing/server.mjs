@@ -1,10 +1,19 @@
 import { tsImport } from 'tsx/esm/api';
 
+const load = () => tsImport('../../worker/dev-server.ts', import.meta.url);
+
+/** Path of the `temporal` command, fetched where it is nowhere; undefined, with the reason said, where it cannot be had. */
+export async function temporalPath(env, say) {
+  const { findTemporal } = await load();
+  return findTemporal({ env, say }).then(
+    ({ path }) => path,
+    (error) => void say(`setup: ${error.message}`),
+  );
+}
+
 /** One dev server for all serial suites; each makes namespaces of its own on it. */
-export async function startServer(say) {
-  const { startDevServer, findTemporal } = await tsImport('../../worker/dev-server.ts', import.meta.url);
-  const { TEMPORAL_ADDRESS: _, ...env } = process.env;
-  const temporal = await findTemporal({ env, say });
-  const server = await startDevServer({ temporal, namespace: 'default', headless: true });
-  return { env: { TEMPORAL_ADDRESS: server.address, TEMPORAL_CLI_PATH: temporal.path }, stop: server.stop };
+export async function startServer(path) {
+  const { startDevServer } = await load();
+  const { address, stop } = await startDevServer({ temporal: { path }, namespace: 'default', headless: true });
+  return { env: { TEMPORAL_ADDRESS: address }, stop };
 }
