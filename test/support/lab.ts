@@ -1,0 +1,218 @@
+import { type ChildProcess, execFile, spawn } from 'node:child_process';
+import { randomBytes } from 'node:crypto';
+import { once } from 'node:events';
+import { createWriteStream, readFileSync } from 'node:fs';
+import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import type { Client } from '@temporalio/client';
+import { openState } from '../../activities/site/state.js';
+import { connect } from '../../src/client/connect.js';
+import { DEFAULT_HOST, hostQueue } from '../../src/core/names.js';
+import { findTemporal, startDevServer } from '../../worker/dev-server.js';
+import { createLabSite, type LabSite } from './lab-site.js';
+import { eventually } from './toy.js';
+
+const ROOT = fileURLToPath(new URL('../..', import.meta.url));
+
+// biome-ignore lint/suspicious/noExplicitAny: a config as a person writes it; Holdfast's own schema judges it
+type ConfigObject = any;
+
+export interface LabOptions {
+  startMs?: number;
+  videos?: number;
+  mb?: number;
+  engines?: ('archive' | 'restic')[];
+  /** A compiled copy of the checkout: its worker starts without a compiler and a bundler. */
+  built?: string;
+  configure?: (config: ConfigObject, lab: { dir: string; site: LabSite }) => void;
+}
+
+/** A machine of its own for one test file: directory, site, repositories, namespace, worker and watchdog. */
+export interface Lab {
+  dir: string;
+  state: string;
+  scratch: string;
+  restored: string;
+  configPath: string;
+  client: Client;
+  site: LabSite;
+  /** Location per repository: `nas` is restic's, `local` the archive's. */
+  repositories: Record<string, string>;
+  passwordFile: string;
+  env: Record<string, string>;
+  /** Changes holdfast.yaml; a worker reads it anew for each run. Returns what puts the old one back. */
+  configure: (change: (config: ConfigObject) => void) => Promise<() => Promise<void>>;
+  worker: () => ChildProcess | undefined;
+  startWorker: (env?: Record<string, string>) => Promise<ChildProcess>;
+  startWatchdog: (env?: Record<string, string>) => Promise<ChildProcess>;
+  /** Pid of the watchdog that has this state directory, whoever started it. */
+  watchdogPid: () => number | undefined;
+  /** Runs `holdfast <args>` to its end. */
+  holdfast: (args: string[], more?: { cwd?: string; env?: Record<string, string> }) => Promise<Ran>;
+  end: () => Promise<void>;
+}
+
+export interface Ran {
+  code: number;
+  out: string;
+  err: string;
+}
+
+/** A lab on the run's Temporal server, or the reason why there can be none. */
+export async function createLab(options: LabOptions = {}): Promise<Lab | string> {
+  const temporal = await findTemporal({ fetch: false }).catch((error: Error) => error.message);
+  if (typeof temporal === 'string') return temporal;
+  const namespace = `lab-${randomBytes(4).toString('hex')}`;
+  const server = await startDevServer({ temporal, namespace, headless: true });
+  const dir = await mkdtemp(join(tmpdir(), 'holdfast-lab-'));
+  const [state, scratch, restored] = ['state', 'scratch', 'restored'].map((name) => join(dir, name)) as [
+    string,
+    string,
+    string,
+  ];
+  await Promise.all([scratch, restored, join(dir, 'repositories')].map((path) => mkdir(path)));
+  await openState(state);
+  const site = await createLabSite(dir, options);
+  const [passwordFile, configPath] = [join(dir, 'restic.key'), join(dir, 'holdfast.yaml')];
+  await writeFile(passwordFile, randomBytes(16).toString('hex'), { mode: 0o600 });
+  const repositories = { nas: join(dir, 'repositories/restic'), local: join(dir, 'repositories/archive') };
+  const names = (options.engines ?? ['restic', 'archive']).map((engine) => (engine === 'restic' ? 'nas' : 'local'));
+  let config: ConfigObject = {
+    version: 1,
+    restore: { root: restored },
+    repositories: {
+      nas: { engine: 'restic', location: repositories.nas, password: { file: passwordFile } },
+      local: { engine: 'archive', location: repositories.local },
+    },
+    sites: { cms: siteLines(site, names, scratch) },
+  };
+  options.configure?.(config, { dir, site });
+  const writeConfig = () => writeFile(configPath, JSON.stringify(config, null, 1), { mode: 0o600 });
+  await writeConfig();
+  const client = await connect({ address: server.address, namespace });
+  const env = {
+    TEMPORAL_ADDRESS: server.address,
+    TEMPORAL_NAMESPACE: namespace,
+    HOLDFAST_STATE_DIR: state,
+    // restic may have a cache of the person who runs the tests: nothing of a lab belongs there.
+    XDG_CACHE_HOME: join(dir, 'cache'),
+  };
+  const command = options.built
+    ? [join(options.built, 'src/cli/main.js')]
+    : ['--import', import.meta.resolve('tsx'), join(ROOT, 'src/cli/main.ts')];
+  const started: ChildProcess[] = [];
+  const start = (name: string, args: string[], more: Record<string, string> = {}) => {
+    const child = spawn(process.execPath, [...command, ...args], {
+      cwd: ROOT,
+      env: { ...process.env, ...env, ...more },
+      stdio: ['ignore', 'pipe', 'pipe'],
+      detached: true,
+    });
+    started.push(child);
+    const log = createWriteStream(join(dir, `${name}.log`), { flags: 'a' });
+    child.stdout?.pipe(log, { end: false });
+    child.stderr?.pipe(log, { end: false });
+    return child;
+  };
+  const watchdogPid = () => {
+    try {
+      const { pid } = JSON.parse(readFileSync(join(state, 'watchdog.json'), 'utf8')) as { pid: number };
+      return readFileSync(`/proc/${pid}/cmdline`, 'utf8').includes('watchdog') ? pid : undefined;
+    } catch {
+      return undefined;
+    }
+  };
+  let worker: ChildProcess | undefined;
+  return {
+    dir,
+    state,
+    scratch,
+    restored,
+    configPath,
+    client,
+    site,
+    repositories,
+    passwordFile,
+    env,
+    configure: async (change) => {
+      const before = structuredClone(config);
+      change(config);
+      await writeConfig();
+      return async () => {
+        config = before;
+        await writeConfig();
+      };
+    },
+    worker: () => worker,
+    startWorker: async (more) => {
+      worker = start('worker', ['worker', '--config', configPath], more);
+      const own = worker;
+      await eventually('a worker is ready', 60_000, () => {
+        if (own.exitCode !== null) throw new Error(`the worker ended: ${readFileSync(join(dir, 'worker.log'))}`);
+        return polledBy(client, own.pid);
+      });
+      return worker;
+    },
+    startWatchdog: async (more) => {
+      const child = start('watchdog', ['watchdog'], more);
+      await eventually('the watchdog runs', 30_000, () => watchdogPid() === child.pid);
+      return child;
+    },
+    watchdogPid,
+    holdfast: (args, more = {}) => {
+      const whole = { cwd: more.cwd ?? dir, env: { ...process.env, ...env, ...more.env }, maxBuffer: 64e6 };
+      return new Promise((resolve) => {
+        execFile(process.execPath, [...command, ...args], whole, (error, out, err) =>
+          resolve({ code: error ? Number(error.code ?? 1) : 0, out, err }),
+        );
+      });
+    },
+    end: async () => {
+      await client.connection.close();
+      for (const child of started) await endProcess(child);
+      const watchdog = watchdogPid();
+      if (watchdog) process.kill(watchdog, 'SIGTERM');
+      await site.stop();
+      await server.stop();
+      if (!process.env.HOLDFAST_KEEP_LABS) await rm(dir, { recursive: true, force: true, maxRetries: 5 });
+    },
+  };
+}
+
+function siteLines(site: LabSite, repositories: string[], scratch: string): ConfigObject {
+  return {
+    app: 'videocms',
+    root: site.root,
+    service: {
+      name: 'videocms',
+      process: { pidFile: site.pidFile, start: { ...site.command, cwd: site.root }, signal: 'SIGINT' },
+    },
+    health: { http: site.url },
+    repositories,
+    limits: { reserve: '10MB' },
+    restoreTest: { scratch, boot: true, sample: '1/1', start: { argv: site.command.argv.slice(0, 2) } },
+  };
+}
+
+/** Whether this very worker polls for the steps of its host. */
+async function polledBy(client: Client, pid: number | undefined): Promise<boolean> {
+  const { pollers } = await client.workflowService.describeTaskQueue({
+    namespace: client.options.namespace,
+    taskQueue: { name: hostQueue(DEFAULT_HOST) },
+    taskQueueType: 2,
+  });
+  return pollers?.some(({ identity }) => identity?.endsWith(` pid ${pid}`)) ?? false;
+}
+
+/** SIGTERM, and SIGKILL to one that does not end within 10 s. */
+async function endProcess(child: ChildProcess): Promise<void> {
+  if (child.exitCode !== null || child.signalCode !== null) return;
+  const ended = once(child, 'exit');
+  child.kill('SIGTERM');
+  child.kill('SIGCONT');
+  const timer = setTimeout(() => child.kill('SIGKILL'), 10_000);
+  await ended;
+  clearTimeout(timer);
+}
