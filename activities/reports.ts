@@ -38,7 +38,7 @@ async function write(dir: string, name: string, content: unknown): Promise<void>
 
 /** The same report written twice (a retried step) is the same file. */
 function fileName(at: string, what: string, runId: string): string {
-  return `${at.replaceAll(/[:.]/g, '-')}-${what}-${runId.slice(0, 8)}.json`;
+  return `${at.replaceAll(/[:.]/g, '-')}-${what}-${runId.slice(-12)}.json`;
 }
 
 async function readAll<T>(

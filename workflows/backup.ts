@@ -1,6 +1,7 @@
 import { uuid4 } from '@temporalio/workflow';
 import { formatDuration } from '../src/core/durations.js';
 import { BackupInput } from '../src/core/inputs.js';
+import { shortId } from '../src/core/names.js';
 import type { Report, RepositoryReport } from '../src/core/report.js';
 import { conduct, type Ending, type Frame } from './frame.js';
 import { parseInput, Run } from './run.js';
@@ -134,7 +135,9 @@ function conclude(run: Run, entries: RepositoryReport[], isUp: boolean): Ending 
   const down = run.report.downtimeMs === undefined ? '' : `; down ${formatDuration(run.report.downtimeMs)}`;
   if (!isUp) {
     const ids = entries.flatMap((entry) =>
-      entry.snapshot ? [`${entry.repository}:${entry.snapshot.slice(0, 8)}`] : [],
+      entry.snapshot
+        ? [`${entry.repository}:${shortId({ id: entry.snapshot, captureId: run.report.captureId ?? '' })}`]
+        : [],
     );
     return { outcome: 'failed', said: `APPLICATION DOWN; stored: ${ids.join(', ') || 'nothing'}` };
   }

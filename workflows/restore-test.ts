@@ -1,5 +1,5 @@
 import { RestoreTestInput } from '../src/core/inputs.js';
-import { shortId } from '../src/core/manifest.js';
+import { shortId } from '../src/core/names.js';
 import type { Check, Proof, Report } from '../src/core/report.js';
 import { conduct } from './frame.js';
 import { parseInput, Run } from './run.js';

@@ -1,7 +1,8 @@
 import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { isFailure } from '../../src/core/failures.js';
-import { type Snapshot, shortId } from '../../src/core/manifest.js';
+import type { Snapshot } from '../../src/core/manifest.js';
+import { shortId } from '../../src/core/names.js';
 import type { RepositorySpec } from '../../src/core/plan.js';
 import { engines } from '../engines/index.js';
 import type { PlannedEnv } from '../step.js';

@@ -20,7 +20,7 @@ export async function fetchPlace(
   holder: Holder,
   ctx: Context,
 ): Promise<FetchPlace> {
-  const run = holder.firstRunId.slice(0, 8);
+  const run = runTag(holder);
   if (input.into === 'scratch') {
     return { what: 'scratch', tree: scratchTree(plan, deps, run) };
   }
@@ -34,6 +34,11 @@ export async function fetchPlace(
   if (await exists(final))
     throw ctx.fail('RestoreRefused', `the target ${input.target} exists already`, { advice: 'name another target' });
   return { what: 'restore.root', tree: join(plan.restore.root, `.${input.target}.${run}.partial`), final };
+}
+
+/** Tells a run's trees from those of others: the end of its id, as the beginning is a clock that two runs may share. */
+export function runTag({ firstRunId }: Pick<Holder, 'firstRunId'>): string {
+  return firstRunId.replaceAll('-', '').slice(-12);
 }
 
 /** A restore test's tree. */

@@ -1,7 +1,8 @@
 import { mkdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { formatBytes } from '../../src/core/durations.js';
-import { type Manifest, type Snapshot, shortId } from '../../src/core/manifest.js';
+import type { Manifest, Snapshot } from '../../src/core/manifest.js';
+import { shortId } from '../../src/core/names.js';
 import type { RepositorySpec } from '../../src/core/plan.js';
 import type { Fetched, FetchInput } from '../api.js';
 import { arrange, moveTo } from '../capture/arrange.js';

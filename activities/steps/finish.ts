@@ -12,7 +12,7 @@ import { writeReport } from '../reports.js';
 import { forgetJournals, once } from '../site/journal.js';
 import { type PlannedEnv, planned } from '../step.js';
 import { withSignal } from '../tools/context.js';
-import { besideTree, scratchTree } from './fetch-place.js';
+import { besideTree, runTag, scratchTree } from './fetch-place.js';
 
 /** A repeat of this step must find that people were told: journals stay for a day. */
 const JOURNAL_KEPT_MS = 86_400_000;
@@ -27,7 +27,7 @@ export const finish = (deps: Deps) =>
     const told = await once(deps.state, report.site, report.runId, 'told', () => tell(report, { ...env, ctx: alive }));
     if (held && report.workflow === 'backup') await clearCapture(deps, report);
     await giveBack(report, { ...env, ctx: alive });
-    const run = holder.firstRunId.slice(0, 8);
+    const run = runTag(holder);
     for (const tree of [scratchTree(env.plan, deps, run), besideTree(env.plan.root, run)])
       await rm(tree, { recursive: true, force: true });
     await dropOldAsides(deps.state, report.site);

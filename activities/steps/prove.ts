@@ -9,13 +9,13 @@ import { checks as appChecks } from '../checks/index.js';
 import type { Restored } from '../contracts.js';
 import type { Deps } from '../deps.js';
 import { planned } from '../step.js';
-import { scratchTree } from './fetch-place.js';
+import { runTag, scratchTree } from './fetch-place.js';
 import { nextPart } from './rotation.js';
 
 /** Runs the application's own checks on the restored tree, or starts the application on it in isolation. A bad backup is a failed check, no failed step. */
 export const prove = (deps: Deps) =>
   planned<CheckInput, Checked>(deps, 'prove', async (input, { plan, holder, ctx }) => {
-    const tree = scratchTree(plan, deps, holder.firstRunId.slice(0, 8));
+    const tree = scratchTree(plan, deps, runTag(holder));
     const root = siteIn(tree);
     const manifest = await readManifest(join(root, ABOUT, MANIFEST));
     const of = Number(plan.restoreTest.sample.split('/')[1] ?? 12);

@@ -1,6 +1,7 @@
 import { join } from 'node:path';
 import { formatBytes } from '../../src/core/durations.js';
-import { type Manifest, shortId } from '../../src/core/manifest.js';
+import type { Manifest } from '../../src/core/manifest.js';
+import { shortId } from '../../src/core/names.js';
 import type { Plan, RepositorySpec } from '../../src/core/plan.js';
 import { restoreText } from '../../src/core/restore-text.js';
 import type { Stored, StoreInput } from '../api.js';

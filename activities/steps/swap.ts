@@ -14,7 +14,7 @@ import { databases } from '../databases/index.js';
 import type { Deps } from '../deps.js';
 import type { UndoStep } from '../site/api.js';
 import { type PlannedEnv, planned } from '../step.js';
-import { asideTree, besideTree } from './fetch-place.js';
+import { asideTree, besideTree, runTag } from './fetch-place.js';
 
 /** One exchange: what is live goes aside, and what was fetched takes its place. A sidecar has nothing that takes its place. */
 interface Exchange {
@@ -32,7 +32,7 @@ interface Exchange {
 export const swap = (deps: Deps) =>
   planned<SwapInput, StepResult>(deps, 'swap', async (input, env) => {
     const { plan, guard, holder, ctx } = env;
-    const run = holder.firstRunId.slice(0, 8);
+    const run = runTag(holder);
     const site = siteIn(besideTree(plan.root, run));
     const manifest = await readManifest(join(site, ABOUT, MANIFEST));
     const aside = asideTree(plan.root, run);

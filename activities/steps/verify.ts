@@ -1,5 +1,6 @@
 import { join } from 'node:path';
-import { type Manifest, type Snapshot, shortId } from '../../src/core/manifest.js';
+import type { Manifest, Snapshot } from '../../src/core/manifest.js';
+import { shortId } from '../../src/core/names.js';
 import type { RepositorySpec } from '../../src/core/plan.js';
 import type { Verified, VerifyInput } from '../api.js';
 import { compare, type Differences } from '../capture/compare.js';

@@ -2,8 +2,9 @@ import { existsSync } from 'node:fs';
 import { link, rm } from 'node:fs/promises';
 import { resolve } from 'node:path';
 import type { Command } from 'commander';
-import { type AdoptedPart, mergeConfigs, secretFiles } from '../core/adopt.js';
-import { RepositorySpec } from '../core/plan.js';
+import type { AdoptedPart } from '../core/adopt.js';
+import { shortId } from '../core/names.js';
+import type { RepositorySpec } from '../core/plan.js';
 import { parseCredential, parseReference } from './adopt-command.js';
 import { type Call, type Cli, CliError } from './context.js';
 import { EXIT } from './exit-codes.js';
@@ -35,20 +36,21 @@ async function adopt(call: Call): Promise<number> {
   const { defaultStateDir, openState } = await import('../../activities/site/state.js');
   const state = await openState(defaultStateDir(cli.env));
   const ctx = await localContext('adopt', { stateDir: state.root });
-  const spec = specOf(call);
+  const spec = await specOf(call);
   const adopted = await adoptRepository(spec, { into, state, sites: options.site as string[] | undefined }, ctx);
   const parts: AdoptedPart[] = adopted.map(({ siteId, snapshot, config }) => ({
     site: siteId,
     capturedAt: snapshot.capturedAt,
     config,
   }));
+  const { mergeConfigs, secretFiles } = await import('../core/adopt.js');
   const { config, notes } = mergeConfigs(parts);
   if (!locations(config).includes(spec.location))
     notes.push(`no repository of the config lies at ${spec.location}; correct its location`);
   const missing = secretFiles(config).filter((file) => !existsSync(file));
   await writeNew(target, await textOf(config, spec));
   for (const { siteId, snapshot, reports } of adopted)
-    call.say(`${siteId}: snapshot ${snapshot.id.slice(0, 8)} of ${snapshot.capturedAt}, ${reports} reports`);
+    call.say(`${siteId}: snapshot ${shortId(snapshot)} of ${snapshot.capturedAt}, ${reports} reports`);
   call.say(`wrote ./${CONFIG}; what describes each site lies in ${into}`);
   for (const note of notes) call.say(`note: ${note}`);
   for (const file of missing) call.say(`put back: ${file}`);
@@ -62,7 +64,8 @@ async function adopt(call: Call): Promise<number> {
   return EXIT.completed;
 }
 
-function specOf({ cli, args, options }: Call): RepositorySpec {
+async function specOf({ cli, args, options }: Call): Promise<RepositorySpec> {
+  const { RepositorySpec } = await import('../core/plan.js');
   const given = args[0] ?? '';
   const local = resolve(cli.cwd, given);
   const onDisk = existsSync(local);

@@ -1,5 +1,6 @@
 import type { Command } from 'commander';
 import type { Snapshot } from '../core/manifest.js';
+import { shortId } from '../core/names.js';
 import type { RepositorySpec } from '../core/plan.js';
 import { type Call, type Cli, CliError } from './context.js';
 import { EXIT, type ExitCode } from './exit-codes.js';
@@ -38,7 +39,7 @@ async function ls(call: Call): Promise<ExitCode> {
       `there is no snapshot${wanted === undefined ? '' : ` ${wanted}`} of ${plan.site}; see: holdfast snapshots ${plan.site}`,
     );
   const { repository, snapshot } = newest;
-  call.say(`${snapshot.id.slice(0, 8)} in ${repository.name}, captured ${snapshot.capturedAt}`);
+  call.say(`${shortId(snapshot)} in ${repository.name}, captured ${snapshot.capturedAt}`);
   // Lines go out as they come: a snapshot may hold two million of them. One JSON object per line, for the same reason.
   for await (const { path, type, size, mtimeMs } of engines[repository.engine].contents(repository, snapshot.id, ctx)) {
     const at = new Date(mtimeMs).toISOString().slice(0, 19);

@@ -1,4 +1,5 @@
 import { formatBytes, formatDuration } from '../core/durations.js';
+import { shortId } from '../core/names.js';
 import type { Report, RepositoryReport } from '../core/report.js';
 
 /** A finished run as lines for people; the first is the run's own sentence. */
@@ -7,7 +8,7 @@ export function renderReport(report: Report): string[] {
   const width = Math.max(0, ...repositories.map(({ repository }) => repository.length));
   return [
     outcome === 'completed' || said.toLowerCase().includes(outcome) ? said : `${outcome.toUpperCase()}: ${said}`,
-    ...repositories.map((entry) => `  ${entry.repository.padEnd(width)}  ${copy(entry)}`),
+    ...repositories.map((entry) => `  ${entry.repository.padEnd(width)}  ${copy(entry, report.captureId)}`),
     ...(proof?.checks ?? []).filter(({ ok }) => !ok).map(({ name, evidence }) => `  x ${name}: ${evidence}`),
     ...failures.map(({ message }) => `  x ${message}`),
     ...notes.map((note) => `  - ${note}`),
@@ -16,11 +17,11 @@ export function renderReport(report: Report): string[] {
   ];
 }
 
-function copy({ snapshot, level, bytes, addedBytes, failure }: RepositoryReport): string {
+function copy({ snapshot, level, bytes, addedBytes, failure }: RepositoryReport, captureId?: string): string {
   if (failure) return 'FAILED';
   return [
     level ?? 'not stored',
-    ...(snapshot ? [`snapshot ${snapshot.slice(0, 8)}`] : []),
+    ...(snapshot ? [`snapshot ${shortId({ id: snapshot, captureId: captureId ?? snapshot })}`] : []),
     ...(bytes === undefined ? [] : [formatBytes(bytes)]),
     ...(addedBytes === undefined ? [] : [`+${formatBytes(addedBytes)}`]),
   ].join('  ');

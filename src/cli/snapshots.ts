@@ -1,6 +1,7 @@
 import type { Command } from 'commander';
 import { formatBytes } from '../core/durations.js';
 import type { Snapshot } from '../core/manifest.js';
+import { shortId } from '../core/names.js';
 import type { Level } from '../core/report.js';
 import type { Call, Cli } from './context.js';
 import { EXIT, type ExitCode } from './exit-codes.js';
@@ -58,11 +59,11 @@ async function snapshots(call: Call): Promise<ExitCode> {
   return exitCode;
 }
 
-function row({ capturedAt, repository, id, level, bytes, kind, complete }: Shown): string[] {
+function row({ capturedAt, captureId, repository, id, level, bytes, kind, complete }: Shown): string[] {
   return [
     capturedAt.slice(0, 19).replace('T', ' '),
     repository,
-    id.slice(0, 8),
+    shortId({ id, captureId }),
     complete ? level : 'INCOMPLETE',
     bytes === undefined ? '' : formatBytes(bytes),
     kind,

@@ -101,8 +101,3 @@ export const Snapshot = z.strictObject({
   bytes: z.int().optional(),
 });
 export type Snapshot = z.infer<typeof Snapshot>;
-
-/** Eight characters that tell a snapshot from others: of its id where that is a hash, else of its capture. */
-export function shortId({ id, captureId }: Pick<Snapshot, 'id' | 'captureId'>): string {
-  return (/^[0-9a-f]{64}$/.test(id) ? id : captureId).slice(0, 8);
-}

@@ -59,3 +59,8 @@ export function workflowIdPrefix(workflow: WorkflowName, address: Address): stri
 export function scheduleId(workflow: WorkflowName, address: Address): string {
   return `${TASK_QUEUE}-${workflowIdPrefix(workflow, address)}`;
 }
+
+/** Eight characters that tell a snapshot from others: of its id where that is a hash, else of its capture. */
+export function shortId({ id, captureId }: { id: string; captureId: string }): string {
+  return (/^[0-9a-f]{64}$/.test(id) ? id : captureId).slice(0, 8);
+}
