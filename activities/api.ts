@@ -1,7 +1,7 @@
 import type { BackupInput, RestoreInput, RestoreTestInput } from '../src/core/inputs.js';
 import type { Snapshot } from '../src/core/manifest.js';
 import type { HookName } from '../src/core/plan.js';
-import type { Check, Proof, Report, StepResult } from '../src/core/report.js';
+import type { Check, Report, StepResult } from '../src/core/report.js';
 
 /**
  * The steps as workflows see them: types only, so that a workflow bundle holds no machine code. Each takes one object
@@ -196,5 +196,3 @@ export interface TransferSteps {
   fetch(input: FetchInput): Promise<Fetched>;
   prove(input: CheckInput): Promise<Checked>;
 }
-
-export type { Proof };

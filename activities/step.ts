@@ -151,11 +151,18 @@ async function mustBeThisHost(input: Input, { deps, ctx }: Env): Promise<void> {
 }
 
 /** A run that was terminated or reset will never start the application: the step that learns of it does. */
-async function runIsGone(input: Input, { guard, ctx }: Env): Promise<void> {
-  if (input.epoch === undefined || !cancellationDetails()?.notFound) return;
-  const { epoch } = input;
+async function runIsGone(input: Input, { guard, ctx, holder }: Env): Promise<void> {
+  if (!cancellationDetails()?.notFound) return;
+  const epoch = input.epoch ?? (ctx.step === 'stop' ? await armedBy(holder, guard) : undefined);
+  if (epoch === undefined) return;
   const alive = withSignal(ctx, new AbortController().signal);
   await guard.ensureUp('recover', { epoch, withinMs: 120_000, why: 'the run was terminated' }, alive).catch(() => {});
+}
+
+/** The section that `stop` began: its input cannot name it. */
+async function armedBy(holder: Holder, guard: SiteGuard): Promise<number | undefined> {
+  const { phase, epoch, holder: by } = await guard.read();
+  return phase === 'stopped' && by?.firstRunId === holder.firstRunId ? epoch : undefined;
 }
 
 /** Gives every error its class: the catalogue's, a bounded number of attempts, or hours of patience. */

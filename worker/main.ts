@@ -5,8 +5,6 @@ import { DEFAULT_HOST } from '../src/core/names.js';
 import { prepareHost } from './prepare-host.js';
 import { createWorkers } from './workers.js';
 
-export { createWorkers } from './workers.js';
-
 export interface RunWorkerOptions extends Where {
   configPath: string;
   stateDir?: string;

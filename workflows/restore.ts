@@ -3,6 +3,7 @@ import type { Fetched } from '../activities/api.js';
 import { formatDuration } from '../src/core/durations.js';
 import { failure } from '../src/core/failures.js';
 import { RestoreInput } from '../src/core/inputs.js';
+import { formatAddress, parseAddress } from '../src/core/names.js';
 import type { Report } from '../src/core/report.js';
 import { conduct, type Ending, type Frame } from './frame.js';
 import { parseInput, Run } from './run.js';
@@ -112,7 +113,7 @@ function names(approval: Approval, site: string, asked: string, fetched: Fetched
   const { id, captureId } = fetched.snapshot;
   const snapshot = approval.snapshot;
   return (
-    approval.site === site &&
+    formatAddress(parseAddress(approval.site)) === formatAddress(parseAddress(site)) &&
     (snapshot === asked || snapshot === captureId || (snapshot.length >= 8 && id.startsWith(snapshot)))
   );
 }

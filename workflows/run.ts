@@ -1,3 +1,4 @@
+import { defineSearchAttributeKey } from '@temporalio/common';
 import {
   ActivityFailure,
   ApplicationFailure,
@@ -9,6 +10,7 @@ import {
   setCurrentDetails,
   setHandler,
   TimeoutFailure,
+  upsertSearchAttributes,
   workflowInfo,
 } from '@temporalio/workflow';
 import type { z } from 'zod';
@@ -16,6 +18,8 @@ import { failure } from '../src/core/failures.js';
 import { type Address, parseAddress } from '../src/core/names.js';
 import type { Outcome, Progress, Report, StepFailure, StepResult } from '../src/core/report.js';
 import { details } from './details.js';
+
+const OUTCOME = defineSearchAttributeKey('HoldfastOutcome', 'KEYWORD');
 
 export const progressQuery = defineQuery<Progress>('progress');
 export const reportQuery = defineQuery<Report>('report');
@@ -116,12 +120,22 @@ export class Run {
     setCurrentDetails(details(this.report, this.progress));
   }
 
+  /** Only a run that was started with our attributes may set one: an attribute that the server does not know blocks a run for ever. */
+  private tagOutcome(outcome: Outcome): void {
+    const names = workflowInfo()
+      .typedSearchAttributes.getAll()
+      .map(({ key }) => key.name);
+    if (!names.includes('HoldfastSite') || !names.includes('HoldfastWorkflow')) return;
+    upsertSearchAttributes([{ key: OUTCOME, value: outcome }]);
+  }
+
   /** Ends the run: as Completed with its report, as Failed with the first failure's line, or as Canceled. */
   end(outcome: Outcome, said: string): Report {
     this.report.outcome = outcome;
     this.report.said = said;
     this.report.endedAt = new Date(Date.now()).toISOString();
     this.progress.outcome = outcome;
+    this.tagOutcome(outcome);
     this.show();
     return this.report;
   }

@@ -1,9 +1,9 @@
 import { sleep } from '@temporalio/workflow';
-import type { Prepared, StepInput } from '../activities/api.js';
+import type { Prepared, Started, StepInput } from '../activities/api.js';
 import { formatDuration } from '../src/core/durations.js';
 import { failure } from '../src/core/failures.js';
 import type { StepResult } from '../src/core/report.js';
-import { always, failureType, type Run } from './run.js';
+import { always, explain, failureType, type Run } from './run.js';
 import type { Steps } from './steps.js';
 
 export interface SectionContext {
@@ -41,6 +41,8 @@ export async function withApplicationStopped<T>(
     const rollBack = 'error' in outcome && context.rollBackAfterMs !== undefined;
     const first = await always(() => startOnce(context, rollBack));
     const settled = first.up ? Promise.resolve(true) : always(() => keepStarting(context));
+    // Awaited only when the stores have ended: until then nobody listens, and that must not fail the run's tasks.
+    settled.catch(() => undefined);
     if ('result' in outcome && context.rollBackAfterMs !== undefined && first.rolledBack) {
       outcome = {
         error: failure('SectionRevoked', {
@@ -65,7 +67,15 @@ interface Up {
 async function startOnce({ run, steps, prepared, base }: SectionContext, rollBack: boolean): Promise<Up> {
   const names = prepared.services.join(', ') || 'nothing';
   const summary = rollBack ? `Put the state from before back and start ${names}` : `Start ${names}`;
-  const started = await run.step('start', () => steps.start(summary, { ...base, rollBack }));
+  let started: Started;
+  try {
+    started = await run.step('start', () => steps.start(summary, { ...base, rollBack }));
+  } catch (error) {
+    // Whatever the class of its failure: as long as the application may be down it is asked again, and people are told.
+    const { message } = explain('start', base.host, error);
+    if (!run.report.notes.includes(message)) run.report.notes.push(message);
+    return { up: false, rolledBack: false };
+  }
   run.report.downtimeMs = started.downtimeMs;
   run.report.sections = started.sections;
   if (started.up) run.app('up');
@@ -76,7 +86,9 @@ async function startOnce({ run, steps, prepared, base }: SectionContext, rollBac
 async function keepStarting(context: SectionContext): Promise<boolean> {
   const { run, steps, prepared, base } = context;
   const since = Date.now();
-  for (let told = 0; Date.now() - since < prepared.limits.startMs; ) {
+  // What was restored is given up before the application is: the limit counts from when the state from before was asked for.
+  const limitMs = prepared.limits.startMs + (context.rollBackAfterMs ?? 0);
+  for (let told = 0; Date.now() - since < limitMs; ) {
     const waited = Date.now() - since;
     if (waited >= told) {
       const said = `${base.site} has not come up ${formatDuration(waited + 30_000)} after its start`;
@@ -85,11 +97,12 @@ async function keepStarting(context: SectionContext): Promise<boolean> {
     }
     await sleep('5s');
     const rollBack = context.rollBackAfterMs !== undefined && Date.now() - since > context.rollBackAfterMs;
-    if ((await startOnce(context, rollBack)).up) {
+    const { up, rolledBack } = await startOnce(context, rollBack);
+    if (up) {
       await steps
         .alarm('Tell that it is up again', { ...base, event: 'recovered', said: `${base.site} is up again` })
         .catch(() => undefined);
-      if (rollBack)
+      if (context.rollBackAfterMs !== undefined && (rollBack || rolledBack))
         throw failure('RestoreFailed', {
           step: 'start',
           host: base.host,
@@ -103,7 +116,7 @@ async function keepStarting(context: SectionContext): Promise<boolean> {
     failure('ApplicationDown', {
       step: 'start',
       host: base.host,
-      what: `not up within ${formatDuration(prepared.limits.startMs)}`,
+      what: `not up within ${formatDuration(limitMs)}`,
     }),
   );
   return false;

@@ -8,7 +8,7 @@ import type { Env } from '../step.js';
 import { findProgram } from '../tools/programs.js';
 
 /** Databases and file sets are there and readable, and nothing is copied that must be dumped. Returns the bytes that staging needs. */
-export async function preflightSources(plan: Plan, { ctx }: Env): Promise<number> {
+export async function preflightSources(plan: Plan, { ctx }: Pick<Env, 'ctx'>): Promise<number> {
   let bytes = 0;
   for (const spec of plan.databases) bytes += (await databases[spec.kind].preflight(spec, ctx)).bytes;
   for (const set of plan.fileSets) {

@@ -1,23 +1,41 @@
 import { mkdir, statfs } from 'node:fs/promises';
 import { formatBytes } from '../../src/core/durations.js';
 import type { Plan } from '../../src/core/plan.js';
+import { readReports } from '../reports.js';
+import type { StateDir } from '../site/api.js';
 import type { Env } from '../step.js';
+
+/** What `holdfast check` has of a step's surroundings. */
+export interface SpaceEnv {
+  deps: { state: StateDir };
+  ctx: Env['ctx'];
+}
 
 const RESERVE_BYTES = 5e9;
 const RESERVE_SHARE = 0.1;
 
 /** Space before stop: the staging area has room for the dumps and keeps its reserve (max(5 GB, 10 %) unless configured). */
-export async function preflightSpace(plan: Plan, needed: number, { deps, ctx }: Env): Promise<void> {
+export async function preflightSpace(plan: Plan, needed: number, { deps, ctx }: SpaceEnv): Promise<void> {
   await spaceFor('staging', deps.state.staging(plan.site), needed, plan, ctx);
   for (const repository of plan.repositories) {
     if (!repository.location.startsWith('/')) continue;
-    await spaceFor(`repository ${repository.name}`, repository.location, needed, plan, ctx).catch(
+    // An archive stores everything each time: as much as the last one, and at least what is staged.
+    const last = repository.engine === 'archive' ? await lastBytes(deps.state, plan.site, repository.name) : 0;
+    await spaceFor(`repository ${repository.name}`, repository.location, Math.max(needed, last), plan, ctx).catch(
       (error: NodeJS.ErrnoException) => {
         // One that does not exist or open has been told of already; its store says so again.
         if (error.code === undefined) throw error;
       },
     );
   }
+}
+
+async function lastBytes(state: StateDir, site: string, repository: string): Promise<number> {
+  for (const report of (await readReports(state, site)).reverse()) {
+    const bytes = report.repositories.find((entry) => entry.repository === repository)?.addedBytes;
+    if (bytes !== undefined) return bytes;
+  }
+  return 0;
 }
 
 /** Throws NoSpace where `dir`'s file system has less than `needed` bytes besides the reserve, or no inode left. */

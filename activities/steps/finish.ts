@@ -1,11 +1,14 @@
 import { readdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
+import { formatDuration } from '../../src/core/durations.js';
 import type { Event } from '../../src/core/events.js';
 import { isFailure } from '../../src/core/failures.js';
+import type { Plan } from '../../src/core/plan.js';
 import type { Report, StepResult } from '../../src/core/report.js';
 import type { FinishInput } from '../api.js';
 import { dropOldAsides } from '../aside.js';
 import { stagingOf } from '../capture/layout.js';
+import type { Context } from '../contracts.js';
 import type { Deps } from '../deps.js';
 import { notifyAll } from '../notify/index.js';
 import { writeReport } from '../reports.js';
@@ -38,12 +41,22 @@ export const finish = (deps: Deps) =>
 async function tell(report: Report, { plan, ctx }: PlannedEnv): Promise<{ said: string }> {
   const event = eventOf(report);
   const notes = await notifyAll(plan.notify, event, report, ctx);
-  for (const note of notes) ctx.note(note);
+  for (const note of [...notes, ...(await tellDowntime(report, plan, ctx))]) ctx.note(note);
   const wanted = plan.notify
     .filter((spec) => spec.on.includes(event) || (spec.kind === 'ping' && spec.on.length === 0))
     .map((spec) => spec.name);
   if (wanted.length === 0) return { said: 'nobody asked to be told' };
   return { said: notes.length > 0 ? 'not everybody could be told' : `told ${wanted.join(', ')}` };
+}
+
+/** The objective only raises an alarm: the cap that ends a section is limits.downtime. */
+async function tellDowntime(report: Report, plan: Plan, ctx: Context): Promise<string[]> {
+  const { maxDowntimeMs } = plan.objectives;
+  const { downtimeMs } = report;
+  if (maxDowntimeMs === undefined || downtimeMs === undefined || downtimeMs <= maxDowntimeMs) return [];
+  const said = `${report.site} was down ${formatDuration(downtimeMs)}, more than its objective of ${formatDuration(maxDowntimeMs)}`;
+  const missed = await notifyAll(plan.notify, 'overdue', { ...report, said }, ctx);
+  return [said, ...missed];
 }
 
 function eventOf(report: Report): Event {

@@ -7,6 +7,7 @@ import { checks as appChecks } from '../checks/index.js';
 import type { Deps } from '../deps.js';
 import { engines } from '../engines/index.js';
 import { notifyAll } from '../notify/index.js';
+import { preflightHealth } from '../preflight/health.js';
 import { preflightRepositories } from '../preflight/repositories.js';
 import { preflightSources } from '../preflight/sources.js';
 import { preflightSpace } from '../preflight/space.js';
@@ -100,6 +101,7 @@ async function preflight(plan: Plan, input: PrepareInput, env: Env): Promise<voi
   }
   levelFits(plan, input, env);
   for (const spec of plan.services) await services[spec.kind].preflight(spec as never, env.ctx);
+  if (!input.reads && !isOnline(plan)) await preflightHealth(plan, env.ctx);
   const bytes = input.reads ? 0 : await preflightSources(plan, env);
   await preflightRepositories(plan, input.workflow === 'backup', env);
   if (!input.reads) await preflightSpace(plan, bytes, env);

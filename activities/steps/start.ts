@@ -19,7 +19,9 @@ export const start = (deps: Deps) =>
     const alive = withSignal(ctx, new AbortController().signal);
     const record = await guard.read();
     const counted = (upAt?: string) => endSections(deps.state, plan.site, holder.firstRunId, upAt);
-    if (record.holder?.firstRunId !== holder.firstRunId || (record.phase !== 'stopped' && record.phase !== 'revoked')) {
+    // By the workflow's id: a run that was reset goes on with a section that it began under another run id.
+    const ours = record.holder?.workflowId === holder.workflowId && record.holder.namespaceId === holder.namespaceId;
+    if (!ours || (record.phase !== 'stopped' && record.phase !== 'revoked')) {
       const sums = await counted(record.upAt ?? new Date().toISOString());
       return { said: 'the application is up already', up: true, rolledBack: record.revokedFor !== undefined, ...sums };
     }
@@ -28,7 +30,8 @@ export const start = (deps: Deps) =>
       const { upAt, revokedFor } = await guard.ensureUp(
         mode,
         {
-          epoch: record.finishes ?? record.epoch,
+          // A recovery overrides a finish that has not come to its end, whose claim has the newer epoch.
+          epoch: mode === 'finish' ? (record.finishes ?? record.epoch) : record.epoch,
           withinMs: PATIENCE_MS,
           why: input.rollBack ? 'rolled back' : 'start',
         },

@@ -6,7 +6,6 @@ import { preflightSources } from '../../activities/preflight/sources.js';
 import { preflightSpace } from '../../activities/preflight/space.js';
 import { services } from '../../activities/services/index.js';
 import { openState } from '../../activities/site/state.js';
-import type { Env } from '../../activities/step.js';
 import { gatherFacts } from '../config/facts.js';
 import { derivePlan } from '../config/plan.js';
 import type { Config } from '../config/schema.js';
@@ -64,7 +63,7 @@ async function checkSources(plan: Plan, ctx: Context, { stateDir }: SiteCheckOpt
     );
   }
   const state = await openState(stateDir);
-  const env = { ctx, deps: { state } } as unknown as Env;
+  const env = { ctx, deps: { state } };
   let bytes = 0;
   findings.push(
     await tried(`${site}: files`, async () => {

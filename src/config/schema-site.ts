@@ -67,7 +67,6 @@ const schedule = z.strictObject({
   catchUp: key(duration, 'How late a missed backup is still made up for; default 12h.', '12h').optional(),
   pauseOnFailure: key(flag, 'One failed run stops all later ones; default false.', true).optional(),
 });
-export type ScheduleLines = z.infer<typeof schedule>;
 
 const hooks = z.strictObject({
   before: key(command, 'Runs before anything is stopped; its failure ends the run.', [
