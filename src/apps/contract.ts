@@ -14,6 +14,8 @@ export interface AppPlan {
   fileSets: FileSetSpec[];
   /** Top entries and volumes that are neither included nor excluded on purpose. */
   uncovered: string[];
+  /** What is left out by design, each with its reason: `videos/uploads: …`. */
+  leftOut?: string[];
   /** The health check of the application, where the config names none. */
   health?: Health;
 }

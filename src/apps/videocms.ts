@@ -1,4 +1,4 @@
-import { resolve } from 'node:path';
+import { relative, resolve } from 'node:path';
 import { z } from 'zod';
 import type { App, SiteFacts } from './contract.js';
 import { isWithin, uncovered } from './coverage.js';
@@ -107,6 +107,11 @@ export const videocms: App<VideocmsOptions> = {
       ],
       fileSets,
       uncovered: uncovered(root, facts, { databases: [database], fileSets, leftOut }),
+      leftOut: [
+        `${relative(root, uploads)}: staging; ${options.includePendingSources ? 'sources that a video still needs are captured all the same' : 'also sources that a video still needs'}`,
+        'logs: written anew',
+        ...program(root, facts).map((path) => `${relative(root, path)}: part of the program`),
+      ],
       health: { http: 'http://127.0.0.1:3000/api/config', status: 200 },
     };
   },

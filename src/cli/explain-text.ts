@@ -17,6 +17,7 @@ export function explainText(plan: Plan, { downtimes, next, notes }: Seen): strin
     ...plan.fileSets.flatMap((set) => set.exclude.map((pattern) => below(plan, set, pattern))),
     // What a person left out where no file set would have taken it.
     ...[plan.options.exclude, plan.options.leaveOut].flat().filter((entry) => typeof entry === 'string'),
+    ...plan.leftOut,
   ];
   return [
     `${plan.site}: ${plan.app} in ${plan.root} on ${plan.host}`,

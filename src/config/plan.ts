@@ -42,6 +42,7 @@ export function derivePlan(config: Config, siteName: string, facts: SiteFacts, c
     databases: planned.databases,
     fileSets: planned.fileSets,
     uncovered: planned.uncovered,
+    leftOut: planned.leftOut ?? [],
     options,
     repositories: repositoriesOf(config, site),
     hooks: Object.fromEntries(

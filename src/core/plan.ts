@@ -140,6 +140,8 @@ export const Plan = z.strictObject({
   fileSets: z.array(FileSetSpec),
   /** Top entries and volumes that are neither included nor excluded. */
   uncovered: z.array(z.string()),
+  /** What the application leaves out by design, each with its reason, for people. */
+  leftOut: z.array(z.string()).default([]),
   /** The application's own options, parsed by its schema. */
   options: z.record(z.string(), z.unknown()),
   repositories: z.array(RepositorySpec).min(1),

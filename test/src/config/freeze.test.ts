@@ -19,6 +19,7 @@ const PLAN = {
   databases: [],
   fileSets: [],
   uncovered: [],
+  leftOut: [],
   options: { b: 1, a: [{ z: 1, y: 2 }] },
   repositories: [
     {

@@ -82,6 +82,10 @@ describe('derivePlan', () => {
         },
       ],
       uncovered: [],
+      leftOut: [
+        'videos/uploads: staging; sources that a video still needs are captured all the same',
+        'logs: written anew',
+      ],
       repositories: [
         {
           ...repository,
