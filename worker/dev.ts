@@ -2,6 +2,9 @@ import type { ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { openState } from '../activities/site/state.js';
+import { watchdogAlive } from '../activities/site/watchdog-status.js';
 import { DEFAULT_HOST } from '../src/core/names.js';
 import { startDevServer } from './dev-server.js';
 import { freePorts } from './free-ports.js';
@@ -11,6 +14,7 @@ import { findTemporal } from './temporal-binary.js';
 
 /** Temporal's own ports, so that `temporal` and `holdfast` find the server without being told. */
 const USUAL_PORTS = { grpc: 7233, ui: 8233 };
+const WATCHDOG_LIMIT_MS = 20_000;
 
 export interface DevOptions {
   configPath: string;
@@ -36,17 +40,27 @@ export async function runDev(options: DevOptions): Promise<void> {
   const server = await startDevServer({ temporal, namespace: wanted, dbFile: join(dir, 'temporal.db'), ports });
   const { address, namespace } = server;
   say(`Temporal at ${address}, namespace ${namespace}${server.uiUrl ? `, UI at ${server.uiUrl}` : ''}`);
-  const watchdog = spawnWatchdog(stateDir, 'inherit');
+  const watchdog = await startWatchdog(stateDir);
   try {
-    await runWorker({ address, namespace, host, stateDir, configPath, signal });
+    await runWorker({ address, namespace, host, stateDir, configPath, signal, say });
   } finally {
     await endWatchdog(watchdog);
     await server.stop();
   }
 }
 
-async function endWatchdog(watchdog: ChildProcess): Promise<void> {
-  if (watchdog.exitCode !== null || watchdog.signalCode !== null) return;
+/** One of our own, unless this host has a resident one already; alive before the worker looks for one and starts its own. */
+async function startWatchdog(stateDir: string): Promise<ChildProcess | undefined> {
+  const state = await openState(stateDir);
+  if (await watchdogAlive(state)) return undefined;
+  const child = spawnWatchdog(stateDir, 'inherit');
+  const until = Date.now() + WATCHDOG_LIMIT_MS;
+  while (!(await watchdogAlive(state)) && child.exitCode === null && Date.now() < until) await sleep(50);
+  return child;
+}
+
+async function endWatchdog(watchdog: ChildProcess | undefined): Promise<void> {
+  if (!watchdog || watchdog.exitCode !== null || watchdog.signalCode !== null) return;
   const closed = once(watchdog, 'exit');
   watchdog.kill('SIGTERM');
   await closed;
