@@ -30,9 +30,7 @@ try {
   if (json) process.stdout.write(`${JSON.stringify(toJson(facts, untrue))}\n`);
   process.exitCode = untrue.length === 0 ? 0 : 1;
   if (keep) {
-    say(
-      `It runs on: ${stage.server.uiUrl}, config and logs in ${stage.place.dir}. Ctrl-C ends it and leaves the directory.`,
-    );
+    say(`It runs on: ${stage.server.uiUrl}, config and logs in ${stage.dir}. Ctrl-C ends it and leaves the directory.`);
     await interrupted;
   }
 } catch (error) {

@@ -17,32 +17,20 @@ const CLI = [
   join(ROOT, 'src/cli/main.ts'),
 ];
 
-export interface Place {
-  dir: string;
-  config: string;
-  state: string;
-  address: string;
-  namespace: string;
-}
-
 /** Starts `holdfast <args>` as a process of its own, its output in a log of the demo's directory. */
-export function startHoldfast(place: Place, log: string, args: string[]): ChildProcess {
+export function startHoldfast(dir: string, env: Record<string, string>, log: string, args: string[]): ChildProcess {
   const [program = '', ...prefix] = CLI;
   const child = spawn(program, [...prefix, ...args], {
     cwd: ROOT,
-    env: { ...process.env, ...environment(place) },
+    env: { ...process.env, ...env },
     stdio: ['ignore', 'pipe', 'pipe'],
     // A group of its own: Ctrl-C in the terminal ends the demo, and the demo ends these, in order.
     detached: true,
   });
-  const file = createWriteStream(join(place.dir, log), { flags: 'a' });
+  const file = createWriteStream(join(dir, log), { flags: 'a' });
   child.stdout?.pipe(file, { end: false });
   child.stderr?.pipe(file, { end: false });
   return child;
-}
-
-function environment({ address, namespace }: Place): Record<string, string> {
-  return { TEMPORAL_ADDRESS: address, TEMPORAL_NAMESPACE: namespace };
 }
 
 /** SIGTERM, and SIGKILL to one that does not end within 10 s. */

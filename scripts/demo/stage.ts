@@ -4,18 +4,21 @@ import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { Client } from '@temporalio/client';
+import { openState } from '../../activities/site/state.js';
+import { watchdogAlive } from '../../activities/site/watchdog-status.js';
 import { findProgram } from '../../activities/tools/programs.js';
 import { connect } from '../../src/client/connect.js';
 import { DEFAULT_HOST, hostQueue } from '../../src/core/names.js';
 import { type DevServer, findTemporal, startDevServer } from '../../worker/dev-server.js';
-import { end, type Place, startHoldfast } from './processes.js';
+import { until } from './clock.js';
+import { end, startHoldfast } from './processes.js';
 import { workerReady } from './runs.js';
 import { createSite, type Site } from './site.js';
 import { startVisitors, type Visitors } from './visitors.js';
 
 /** Everything that the demo runs on, in a directory, a namespace and on ports of its own. */
 export interface Stage {
-  place: Place;
+  dir: string;
   engine: 'restic' | 'archive';
   repository: string;
   passwordFile: string;
@@ -53,30 +56,32 @@ async function build(
 ): Promise<Stage> {
   const engine = findProgram('restic') ? 'restic' : 'archive';
   const namespace = `holdfast-demo-${randomBytes(3).toString('hex')}`;
+  const state = join(dir, 'state');
+  // First of all, so that the worker finds it and starts none of its own.
+  const watchdog = startHoldfast(dir, {}, 'watchdog.log', ['watchdog', '--state-dir', state]);
+  undo.push(() => end(watchdog));
   const [server, site] = await Promise.all([
-    findTemporal({ say }).then((temporal) => startDevServer({ temporal, namespace, dbFile: join(dir, 'temporal.db') })),
+    findTemporal({ say }).then(async (temporal) => {
+      const started = await startDevServer({ temporal, namespace, dbFile: join(dir, 'temporal.db') });
+      undo.unshift(started.stop);
+      return started;
+    }),
     createSite(join(dir, 'site')),
   ]);
-  undo.push(server.stop);
-  const place = {
-    dir,
-    config: join(dir, 'holdfast.yaml'),
-    state: join(dir, 'state'),
-    address: server.address,
-    namespace,
-  };
+  const config = join(dir, 'holdfast.yaml');
   const repository = join(dir, 'repository');
   await Promise.all([repository, join(dir, 'scratch')].map((path) => mkdir(path)));
   const passwordFile = join(dir, 'restic.key');
   await writeFile(passwordFile, randomBytes(24).toString('base64'), { mode: 0o600 });
-  await writeFile(place.config, configText(dir, engine, repository, site), { mode: 0o600 });
+  await writeFile(config, configText(dir, engine, repository, site), { mode: 0o600 });
 
   await site.start();
   undo.push(site.stop);
-  const watchdog = startHoldfast(place, 'watchdog.log', ['watchdog', '--state-dir', place.state]);
-  undo.push(() => end(watchdog));
-  const args = ['worker', '--config', place.config, '--state-dir', place.state, '--host', DEFAULT_HOST];
-  let worker = startHoldfast(place, 'worker.log', args);
+  const opened = await openState(state);
+  await until('the watchdog', 30_000, () => watchdogAlive(opened));
+  const environment = { TEMPORAL_ADDRESS: server.address, TEMPORAL_NAMESPACE: namespace };
+  const args = ['worker', '--config', config, '--state-dir', state, '--host', DEFAULT_HOST];
+  let worker = startHoldfast(dir, environment, 'worker.log', args);
   undo.push(() => end(worker));
   const client = await connect({ address: server.address, namespace });
   undo.push(() => client.connection.close());
@@ -85,10 +90,10 @@ async function build(
   await visitors.pause();
   undo.push(visitors.stop);
   const startWorker = () => {
-    worker = startHoldfast(place, 'worker.log', args);
+    worker = startHoldfast(dir, environment, 'worker.log', args);
   };
   return {
-    place,
+    dir,
     engine,
     repository,
     passwordFile,

@@ -13,18 +13,18 @@ import { restoreInPlace, wreck } from './wreck.js';
 
 /** The story, told while it happens. Returns what was measured; what of it must be true is judged by `untrueClaims`. */
 export async function tell(stage: Stage, say: (text: string) => void): Promise<Omit<Facts, 'seconds'>> {
-  const { site, visitors, client, server, place } = stage;
+  const { site, visitors, client, server, dir } = stage;
   const size = await site.size();
   const media = `${size.files} files, ${formatBytes(size.bytes)}`;
   say(line(`1 A video site runs: ${size.rows} rows, ${media}; a writer adds a row every 20 ms`));
-  const copy = await site.copyMainFile(join(place.dir, 'copied.sqlite'));
+  const copy = await site.copyMainFile(join(dir, 'copied.sqlite'));
   say(
     under('cp database.sqlite, as many scripts do', `integrity ${copy.integrity}, ${copy.rows} of ${size.rows} rows`),
   );
   visitors.resume();
 
-  const naiveMs = await naive(site, visitors, join(place.dir, 'naive'));
-  const floorMs = await floor(site, visitors, join(place.dir, 'by-hand.sqlite'));
+  const naiveMs = await naive(site, visitors, join(dir, 'naive'));
+  const floorMs = await floor(site, visitors, join(dir, 'by-hand.sqlite'));
   const from = now();
   const first = await finished(await startBackup(client, { site: 'cms', reason: 'demo' }), from, server);
   const downtimeMs = Math.max(0, ...(await visitors.outages(first.from, first.to)));

@@ -64,15 +64,15 @@ export async function restoreInPlace(stage: Stage, wrecked: Wrecked): Promise<Fa
  * Rows of the write-ahead log that the restore put aside. The capture had folded the log in, so on the captured database
  * this log is all that was written since.
  */
-async function putAside({ place, site }: Stage): Promise<Set<number>> {
-  const { stdout } = await run('find', [place.dir, '-path', '*.before-*', '-name', 'database.sqlite-wal']);
+async function putAside({ dir, site }: Stage): Promise<Set<number>> {
+  const { stdout } = await run('find', [dir, '-path', '*.before-*', '-name', 'database.sqlite-wal']);
   const [log] = stdout.trim().split('\n');
   if (!log) return new Set();
-  const dir = join(place.dir, 'put-aside');
-  await mkdir(dir, { recursive: true });
-  await copyFile(site.database, join(dir, 'database.sqlite'));
-  await copyFile(log, join(dir, 'database.sqlite-wal'));
-  const rows = await ask(join(dir, 'database.sqlite'), 'SELECT id FROM web_pages').catch(() => '');
+  const scratch = join(dir, 'put-aside');
+  await mkdir(scratch, { recursive: true });
+  await copyFile(site.database, join(scratch, 'database.sqlite'));
+  await copyFile(log, join(scratch, 'database.sqlite-wal'));
+  const rows = await ask(join(scratch, 'database.sqlite'), 'SELECT id FROM web_pages').catch(() => '');
   return new Set(rows.split('\n').map(Number));
 }
 
