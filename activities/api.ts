@@ -162,7 +162,10 @@ export interface Checked extends StepResult {
   sample: string;
 }
 
-export interface FinishInput extends StepInput {
+export interface FinishInput extends Pick<StepInput, 'site' | 'host'> {
+  /** Absent where `prepare` failed: there is no frozen plan then. */
+  hostId?: string;
+  plan?: string;
   report: Report;
   /** Whether the run took the site's lock. */
   held: boolean;

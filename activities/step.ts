@@ -177,7 +177,9 @@ function classed(error: unknown, ctx: Context, attempt: number): Error {
         );
   if (!(known instanceof ApplicationFailure)) return known;
   const { retry } = FAILURES[(known.type ?? 'Unexpected') as FailureType];
-  const again = retry === 'wait' || (retry === 'soon' && attempt < SOON_ATTEMPTS);
+  // A full disk does not empty itself while the application waits for it.
+  const hopeless = known.type === 'DiskFull' && IN_SECTION.has(ctx.step);
+  const again = retry === 'wait' || (retry === 'soon' && !hopeless && attempt < SOON_ATTEMPTS);
   return ApplicationFailure.create({
     message: known.message,
     type: known.type ?? 'Unexpected',

@@ -18,6 +18,9 @@ export interface Ending {
   said: string;
 }
 
+/** No step would find the site's host, or its report a place there. */
+const NOBODY_THERE = ['NoWorker', 'UnknownSite', 'WrongHost'];
+
 /**
  * What all workflows of a site share: `prepare` first, the hooks, and `finish` last, which writes the report, tells
  * people, gives the site back and cleans up, also after a failure and after a cancellation.
@@ -44,17 +47,18 @@ export async function conduct(
   } catch (error) {
     ending = endOf(run, error);
   }
-  const report = run.end(ending.outcome, ending.said);
-  if (frame) {
-    const { base, steps } = frame;
+  let report = run.end(ending.outcome, ending.said);
+  if (frame || !NOBODY_THERE.includes(report.failures[0]?.type ?? '')) {
+    const base = frame?.base ?? { site, host };
+    const held = frame !== undefined && ask.holds && !frame.prepared.heldBy;
     try {
       await always(() =>
-        run.step('finish', () =>
-          steps.finish(headline(report), { ...base, report, held: ask.holds && !frame.prepared.heldBy }),
-        ),
+        run.step('finish', () => (frame?.steps ?? stepsOn(host)).finish(headline(report), { ...base, report, held })),
       );
     } catch (error) {
       run.failed('finish', error);
+      // Without its report no gate and no status knows of this run.
+      if (report.outcome === 'completed') report = run.end('partial', `PARTIAL: ${report.said}; its end failed`);
     }
   }
   return close(report);

@@ -37,6 +37,8 @@ export async function restoreTest(raw: unknown): Promise<Report> {
       );
       checks.push(...booted.checks);
     }
+    if (checks.length === 0)
+      checks.push({ name: 'checks', ok: false, evidence: `there is no check for ${prepared.app}` });
     const bad = checks.filter((check) => !check.ok);
     const proof: Proof = {
       schemaVersion: 1,

@@ -31,11 +31,18 @@ export async function arrange(
   for (const { name, from, to, entry } of databasePieces(manifest, tree)) {
     if (!wanted(name)) continue;
     const target = inSite(site, manifest, to);
-    await mkdir(dirname(target), { recursive: true });
+    await makeFor(target, entry);
     await placeDatabase(from, target, entry, ctx);
   }
   await rename(stagingBelow(manifest, tree), join(site, ABOUT));
   return site;
+}
+
+/** No manifest knows the directory of a database; its owner writes a log beside it. */
+async function makeFor(target: string, { uid, gid }: Manifest['databases'][number]): Promise<void> {
+  const first = await mkdir(dirname(target), { recursive: true });
+  if (first === undefined || process.getuid?.() !== 0 || uid === undefined || gid === undefined) return;
+  for (let at = dirname(target); at.length >= first.length; at = dirname(at)) await chown(at, uid, gid);
 }
 
 /** Where a host path of the manifest lies in an arranged site. */

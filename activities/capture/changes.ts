@@ -5,9 +5,15 @@ import { databases } from '../databases/index.js';
 import { walk } from './walk.js';
 
 /** What a restore would change, for the person who approves it: rows per table and files per set, now → then. */
-export async function changesSince(manifest: Manifest, plan: Plan, ctx: Context): Promise<string[]> {
+export async function changesSince(
+  manifest: Manifest,
+  plan: Plan,
+  only: readonly string[] | undefined,
+  ctx: Context,
+): Promise<string[]> {
   const changes: string[] = [];
-  for (const entry of manifest.databases) {
+  const wanted = ({ name }: { name: string }) => only?.includes(name) ?? true;
+  for (const entry of manifest.databases.filter(wanted)) {
     const kind = databases[entry.kind as keyof typeof databases];
     const then = entry.fingerprint.tables;
     let now: Record<string, number> | undefined;
@@ -29,7 +35,7 @@ export async function changesSince(manifest: Manifest, plan: Plan, ctx: Context)
         : `${entry.name}: ${different.map((name) => `${name} ${now?.[name] ?? 'none'} → ${then[name] ?? 'none'}`).join(', ')}`,
     );
   }
-  for (const entry of manifest.fileSets) {
+  for (const entry of manifest.fileSets.filter(wanted)) {
     const spec = plan.fileSets.find(({ name }) => name === entry.name);
     if (!spec) {
       changes.push(`${entry.name}: ${entry.files} files`);

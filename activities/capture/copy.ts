@@ -17,7 +17,12 @@ export async function copyMutableSets(
   env: PlannedEnv,
 ): Promise<void> {
   for (const set of plan.fileSets) {
-    if (set.change !== 'mutable' || !(await exists(set.root))) continue;
+    if (set.change !== 'mutable') continue;
+    if (!(await exists(set.root))) {
+      // It was there at the preflight: a mount that went away with the application, say.
+      if (!set.optional) throw env.ctx.fail('SourceMissing', `file set ${set.name} is gone: ${set.root}`);
+      continue;
+    }
     const target = join(dir, FILES, set.name);
     await mkdir(target, { recursive: true, mode: 0o700 });
     if (set.include.length === 0) await copyTree(set, target, fence, env);
@@ -44,6 +49,8 @@ export async function copyTree(
     'rsync',
     [
       '-aHAXS',
+      // Else a file that changed twice within one second, once before the warm pass, is taken for unchanged.
+      '--modify-window=-1',
       '--numeric-ids',
       '--delete',
       '--info=progress2',

@@ -51,7 +51,7 @@ async function list(set: FileSetSpec, dir: string, ctx: Context): Promise<FileSe
   const staged = set.change === 'mutable';
   const root = staged ? join(dir, FILES, set.name) : set.root;
   if (!(await exists(root))) {
-    if (set.optional || staged) return undefined;
+    if (set.optional) return undefined;
     throw ctx.fail('SourceMissing', `file set ${set.name} is gone: ${set.root}`);
   }
   const source = staged ? { root, include: [], exclude: [] } : set;

@@ -37,7 +37,11 @@ export async function* walk(
       const path = relative ? `${relative}/${entry.name}` : entry.name;
       if (!excluded(path)) continue;
       const line = await describe(set.root, path);
-      if (!line) continue;
+      if (!line) {
+        // A name that is no UTF-8 comes back as another one: left out here, nobody would miss it.
+        if (entry.name.includes('\uFFFD')) unreadable(`${path} (its name is no UTF-8)`);
+        continue;
+      }
       if (wanted(path)) yield line;
       if (line.t === 'd') yield* below(path);
     }

@@ -34,6 +34,15 @@ async function present(set: FileSetSpec, ctx: Env['ctx']): Promise<boolean> {
     if (set.optional) return false;
     throw ctx.fail('SourceMissing', `file set ${set.name} is not there: ${set.root}`);
   }
+  if (stats.isSymbolicLink() && set.change === 'immutable') {
+    throw ctx.fail(
+      'InvalidConfig',
+      `file set ${set.name} is a symbolic link, which an engine stores as such: ${set.root}`,
+      {
+        advice: 'name the directory that it leads to',
+      },
+    );
+  }
   await access(set.root, constants.R_OK | constants.X_OK).catch(() => unreadable(set, '.', ctx));
   if (set.optional || set.mayBeEmpty) return true;
   const dir = await opendir(set.root);

@@ -73,6 +73,7 @@ export async function commitMove(fence: Fence, from: string, to: string, ctx: Co
 const MOVE_BACK = `
 exists() { [ -e "$1" ] || [ -L "$1" ]; }
 exists "$2" || exit 0
+mkdir -p -- "$(dirname -- "$1")" || exit 1
 if exists "$1"; then
   [ -n "$3" ] || exit 0
   n=0; free=$3; while exists "$free"; do n=$((n+1)); free=$3.$n; done

@@ -67,8 +67,9 @@ export const dump = (deps: Deps) =>
 async function freshDirectory({ state }: Deps, { site, captureId }: Input, attempt: number): Promise<string> {
   const captures = state.captures(site);
   for (const old of await readdir(captures)) {
-    if (old.endsWith('.partial') && !old.startsWith(`${captureId}-warm`))
-      await rm(join(captures, old), { recursive: true, force: true });
+    // A frozen attempt that thaws must not clear what a later one writes.
+    const later = old.startsWith(`${captureId}-`) && Number.parseInt(old.slice(captureId.length + 1), 10) > attempt;
+    if (old.endsWith('.partial') && !later) await rm(join(captures, old), { recursive: true, force: true });
   }
   const dir = join(captures, `${captureId}-${attempt}.partial`);
   await mkdir(join(dir, DATABASES), { recursive: true, mode: 0o700 });

@@ -2,6 +2,7 @@ import { basename, dirname, join } from 'node:path';
 import type { Plan } from '../../src/core/plan.js';
 import type { FetchInput } from '../api.js';
 import { exists } from '../capture/copy.js';
+import { diskIn } from '../capture/disk.js';
 import type { Context } from '../contracts.js';
 import type { Deps } from '../deps.js';
 import type { Holder } from '../site/api.js';
@@ -24,7 +25,7 @@ export async function fetchPlace(
   if (input.into === 'scratch') {
     return { what: 'scratch', tree: scratchTree(plan, deps, run) };
   }
-  if (input.into === 'beside') return { what: "the site's disk", tree: besideTree(plan.root, run) };
+  if (input.into === 'beside') return { what: "the site's disk", tree: besideTree(await homeOf(plan), plan, run) };
   if (plan.restore.root === undefined || input.target === undefined) {
     throw ctx.fail('InvalidConfig', 'a restore into a directory needs restore.root', {
       advice: 'set restore.root in holdfast.yaml',
@@ -46,12 +47,20 @@ export function scratchTree(plan: Plan, deps: Deps, run: string): string {
   return join(plan.restoreTest.scratch ?? join(deps.state.work, 'scratch'), `holdfast-${plan.site}-${run}`);
 }
 
-/** Beside the site's root: on the same file system, so that a swap is a rename. */
-export function besideTree(root: string, run: string): string {
-  return join(dirname(root), `.${basename(root)}.holdfast-${run}`);
+/**
+ * Where the trees of a restore in place lie, so that a swap is a rename: in the directory above the site's root, or in the
+ * root itself where that is a disk of its own.
+ */
+export async function homeOf({ root }: Pick<Plan, 'root'>): Promise<string> {
+  const above = dirname(root);
+  return (await exists(root)) && (await diskIn(root)) !== (await diskIn(above)) ? root : above;
+}
+
+export function besideTree(home: string, { root }: Pick<Plan, 'root'>, run: string): string {
+  return join(home, `.${basename(root)}.holdfast-${run}`);
 }
 
 /** Where the live state goes when a restore replaces it; kept for 7 days. */
-export function asideTree(root: string, run: string): string {
-  return join(dirname(root), `.${basename(root)}.before-${run}`);
+export function asideTree(home: string, { root }: Pick<Plan, 'root'>, run: string): string {
+  return join(home, `.${basename(root)}.before-${run}`);
 }

@@ -1,5 +1,5 @@
-import { mkdir, rm } from 'node:fs/promises';
-import { join } from 'node:path';
+import { mkdir, rename } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
 import { formatBytes } from '../../src/core/durations.js';
 import type { Manifest, Snapshot } from '../../src/core/manifest.js';
 import { shortId } from '../../src/core/names.js';
@@ -19,7 +19,9 @@ import type { Deps } from '../deps.js';
 import { engines } from '../engines/index.js';
 import { spaceFor } from '../preflight/space.js';
 import { type PlannedEnv, planned } from '../step.js';
-import { fetchPlace } from './fetch-place.js';
+import { noteTree, removeTree } from '../trees.js';
+import { exchangesOf, mustBeRenames } from './exchanges.js';
+import { asideTree, fetchPlace, runTag } from './fetch-place.js';
 import { findSnapshot, newest } from './repository-of.js';
 
 /** Fetches a snapshot to where it is wanted and compares it with its manifest; an earlier attempt's tree is removed first. */
@@ -28,16 +30,30 @@ export const fetch = (deps: Deps) =>
     const { plan, ctx } = env;
     const { repository, snapshot } = await choose(input, env);
     const place = await fetchPlace(input, plan, deps, env.holder, ctx);
-    await rm(place.tree, { recursive: true, force: true });
-    await mkdir(place.tree, { recursive: true, mode: 0o700 });
-    await spaceFor(place.what, place.tree, snapshot.bytes ?? 0, plan, ctx);
+    await noteTree(deps.state, plan.site, place.tree, env.holder);
+    await removeTree(place.tree);
+    // Each attempt has its own: a frozen one's engine may still write into the one before.
+    const tree = `${place.tree}-${env.attempt}`;
+    await mkdir(tree, { recursive: true, mode: 0o700 });
+    const engine = engines[repository.engine];
+    await spaceFor(place.what, tree, snapshot.bytes ?? (await sizeOf(repository, snapshot, env)), plan, ctx);
     const workDir = await cacheDir(deps.state, repository.name);
-    const restored = await engines[repository.engine].restore(repository, snapshot.id, place.tree, { workDir }, ctx);
-    const manifest = await manifestIn(place.tree, repository, snapshot, env);
-    const compared = await withWorkDir(deps.state, (dir) => check(manifest, place.tree, dir, snapshot, env));
-    const changes = input.into === 'beside' ? await changesSince(manifest, plan, ctx) : [];
-    await arrange(manifest, place.tree, input.only, ctx);
-    if (place.final) await moveTo(place.final, place.tree);
+    const restored = await engine.restore(repository, snapshot.id, tree, { workDir }, ctx);
+    const manifest = await manifestIn(tree, repository, snapshot, env);
+    if (manifest.captureId !== snapshot.captureId)
+      throw ctx.fail('SnapshotDiffers', `snapshot ${shortId(snapshot)} holds another capture than its tags say`);
+    namesParts(manifest, input, ctx);
+    const compared = await withWorkDir(deps.state, (dir) => check(manifest, tree, dir, snapshot, env));
+    const changes = input.into === 'beside' ? await changesSince(manifest, plan, input.only, ctx) : [];
+    const site = await arrange(manifest, tree, input.only, ctx);
+    if (input.into === 'beside') {
+      const aside = asideTree(dirname(tree), plan, runTag(env.holder));
+      await mustBeRenames(await exchangesOf(manifest, site, aside, plan, input.only), dirname(tree), ctx);
+    }
+    // Else a power cut after the swap would leave empty files behind their names.
+    await ctx.run('sync', ['-f', tree]);
+    if (place.final) await moveTo(place.final, tree);
+    else await rename(tree, place.tree);
     return {
       said: `${compared} entries, ${formatBytes(restored.bytes)}, as in the manifest${input.into === 'target' ? ': they lie in restore.root' : ''}`,
       snapshot,
@@ -47,6 +63,23 @@ export const fetch = (deps: Deps) =>
       bytes: restored.bytes,
     };
   });
+
+/** A name that the snapshot does not have would restore nothing, and say that it went well. */
+function namesParts(manifest: Manifest, { only }: FetchInput, ctx: PlannedEnv['ctx']): void {
+  const known = [...manifest.databases, ...manifest.fileSets].map(({ name }) => name);
+  const unknown = only?.filter((name) => !known.includes(name)) ?? [];
+  if (unknown.length > 0)
+    throw ctx.fail('RestoreRefused', `the snapshot has no part ${unknown.join(', ')}`, {
+      advice: `name one of ${known.join(', ')}`,
+    });
+}
+
+/** restic tells a snapshot's size only from 0.17 on. */
+async function sizeOf(repository: RepositorySpec, snapshot: Snapshot, { ctx }: PlannedEnv): Promise<number> {
+  let bytes = 0;
+  for await (const { size } of engines[repository.engine].contents(repository, snapshot.id, ctx)) bytes += size;
+  return bytes;
+}
 
 /** The repository that was named, or else the first one that has the snapshot; `latest` is the newest of all that answer. */
 async function choose(input: FetchInput, env: PlannedEnv): Promise<{ repository: RepositorySpec; snapshot: Snapshot }> {

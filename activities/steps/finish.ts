@@ -1,5 +1,7 @@
 import { readdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
+import { loadFrozen } from '../../src/config/freeze.js';
+import { derivePlan } from '../../src/config/plan.js';
 import { formatDuration } from '../../src/core/durations.js';
 import type { Event } from '../../src/core/events.js';
 import { isFailure } from '../../src/core/failures.js';
@@ -13,30 +15,53 @@ import type { Deps } from '../deps.js';
 import { notifyAll } from '../notify/index.js';
 import { writeReport } from '../reports.js';
 import { forgetJournals, once } from '../site/journal.js';
-import { type PlannedEnv, planned } from '../step.js';
+import { type Env, type PlannedEnv, step } from '../step.js';
 import { withSignal } from '../tools/context.js';
-import { besideTree, runTag, scratchTree } from './fetch-place.js';
+import { clearTrees, removeTree } from '../trees.js';
+import { besideTree, homeOf, runTag, scratchTree } from './fetch-place.js';
+import { findSite } from './find-site.js';
 
 /** A repeat of this step must find that people were told: journals stay for a day. */
 const JOURNAL_KEPT_MS = 86_400_000;
 
-/** Ends a run on its host: the report is written, people are told once, the site is given back, and what the run needed is cleared. */
+/**
+ * Ends a run on its host: the report is written, people are told once, the site is given back, and what the run needed is
+ * cleared. A run whose `prepare` failed has no frozen plan: whom to tell is read from the config as it is now.
+ */
 export const finish = (deps: Deps) =>
-  planned<FinishInput, StepResult>(deps, 'finish', async ({ report, held }, env) => {
-    const { holder, ctx } = env;
-    const alive = withSignal(ctx, new AbortController().signal);
+  step<FinishInput, StepResult>(deps, 'finish', async ({ report, held, plan: digest }, bare) => {
+    const alive = withSignal(bare.ctx, new AbortController().signal);
     await writeReport(deps.state, report);
+    const plan = digest === undefined ? await planNow(report, bare) : await loadFrozen(deps.state.plans, digest);
+    if (!plan) return { said: 'the report is written; nobody could be told, because the config cannot be read' };
+    const env: PlannedEnv = { ...bare, plan, ctx: alive };
     // Journalled by the run, so that a repeat of this step tells nobody twice.
-    const told = await once(deps.state, report.site, report.runId, 'told', () => tell(report, { ...env, ctx: alive }));
+    const told = await once(deps.state, report.site, report.runId, 'told', () => tell(report, env));
     if (held && report.workflow === 'backup') await clearCapture(deps, report);
-    await giveBack(report, { ...env, ctx: alive });
-    const run = runTag(holder);
-    for (const tree of [scratchTree(env.plan, deps, run), besideTree(env.plan.root, run)])
-      await rm(tree, { recursive: true, force: true });
+    await giveBack(report, env);
+    await clearFetched(env);
     await dropOldAsides(deps.state, report.site);
     await forgetJournals(deps.state, report.site, JOURNAL_KEPT_MS);
     return { said: `${report.outcome[0]?.toUpperCase()}${report.outcome.slice(1)}; ${told.said}` };
   });
+
+async function planNow(report: Report, env: Env): Promise<Plan | undefined> {
+  try {
+    const config = await findSite(report.site, env);
+    return derivePlan(config, report.site, { entries: [], volumes: [] }, { host: env.deps.host });
+  } catch (error) {
+    env.ctx.note(error instanceof Error ? error.message : String(error));
+    return undefined;
+  }
+}
+
+/** What was fetched is needed as long as the state from before is not back: the way back leads through there. */
+async function clearFetched({ deps, guard, holder, plan }: PlannedEnv): Promise<void> {
+  if ((await guard.read()).undo.length > 0) return;
+  const run = runTag(holder);
+  for (const tree of [scratchTree(plan, deps, run), besideTree(await homeOf(plan), plan, run)]) await removeTree(tree);
+  await clearTrees(deps.state, plan.site, holder);
+}
 
 async function tell(report: Report, { plan, ctx }: PlannedEnv): Promise<{ said: string }> {
   const event = eventOf(report);

@@ -100,7 +100,9 @@ async function preflight(plan: Plan, input: PrepareInput, env: Env): Promise<voi
     });
   }
   levelFits(plan, input, env);
-  for (const spec of plan.services) await services[spec.kind].preflight(spec as never, env.ctx);
+  // On an empty machine there is no service yet, and a restore into a directory needs none.
+  const stops = input.workflow === 'backup' || (input.workflow === 'restore' && input.target === undefined);
+  for (const spec of stops ? plan.services : []) await services[spec.kind].preflight(spec as never, env.ctx);
   if (!input.reads && !isOnline(plan)) await preflightHealth(plan, env.ctx);
   const bytes = input.reads ? 0 : await preflightSources(plan, env);
   await preflightRepositories(plan, input.workflow === 'backup', env);

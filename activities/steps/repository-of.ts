@@ -11,6 +11,9 @@ export function repositoryOf(plan: Plan, name: string, ctx: Context): Repository
   throw ctx.fail('UnknownRepository', `${plan.site} has no repository ${name}`);
 }
 
+/** What is to be verified: it may be the one that no run has verified yet. No input can say it. */
+export const NEWEST = '(newest)';
+
 /**
  * Finds a snapshot by id, start of an id or capture; `latest` is the newest regular, complete and verified one. A host
  * that knows of no verified one (a new machine) takes the newest complete one: what is fetched is checked anyway.
@@ -21,9 +24,10 @@ export async function findSnapshot(
   { plan, ctx, deps }: PlannedEnv,
 ): Promise<Snapshot | undefined> {
   const all = await engines[repository.engine].list(repository, plan.siteId, ctx);
-  if (wanted !== 'latest')
+  if (wanted !== 'latest' && wanted !== NEWEST)
     return all.find(({ id, captureId }) => id.startsWith(wanted) || captureId.startsWith(wanted));
   const regular = all.filter((snapshot) => snapshot.kind === 'regular' && snapshot.complete);
+  if (wanted === NEWEST) return newest(regular);
   const { verified } = await knownLevels(deps.state, plan.site, repository.name);
   const known = regular.filter((snapshot) =>
     [...verified].some((id) => id.startsWith(snapshot.id) || snapshot.id.startsWith(id)),

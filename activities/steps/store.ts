@@ -7,9 +7,9 @@ import { restoreText } from '../../src/core/restore-text.js';
 import type { Stored, StoreInput } from '../api.js';
 import { compare } from '../capture/compare.js';
 import { inTurn } from '../capture/in-turn.js';
-import { RESTORE_TEXT } from '../capture/layout.js';
+import { MANIFEST, RESTORE_TEXT, stagingOf } from '../capture/layout.js';
 import { readLines } from '../capture/lines.js';
-import { seal } from '../capture/seal.js';
+import { readManifest, seal } from '../capture/seal.js';
 import { cacheDir, withWorkDir } from '../capture/workdir.js';
 import type { BackupRequest, Stored as EngineStored } from '../contracts.js';
 import type { Deps } from '../deps.js';
@@ -39,12 +39,16 @@ export const store = (deps: Deps) =>
 
 async function prepareCapture(input: StoreInput, env: PlannedEnv): Promise<Manifest> {
   const { plan, ctx, deps } = env;
-  const manifest = await seal(deps.state, plan, ctx);
-  if (manifest.captureId !== input.captureId) {
+  const { captureId } = await readManifest(join(stagingOf(deps.state, plan.site), MANIFEST)).catch(() => ({
+    captureId: undefined,
+  }));
+  // Before the seal: a run that is over must not complete another one's capture by its own plan.
+  if (captureId !== input.captureId) {
     throw ctx.fail('SnapshotMissing', 'the capture of this run is not in the staging area any more', {
       advice: 'start the backup again',
     });
   }
+  const manifest = await seal(deps.state, plan, ctx);
   await writeDurable(join(manifest.staging, RESTORE_TEXT), textFor(manifest, plan));
   return manifest;
 }
@@ -73,7 +77,7 @@ async function backup(
   };
   const stored = await engine.backup(repository, request, ctx);
   await engine
-    .leaveNote(repository, `RESTORE-${plan.site}.md`, text, ctx)
+    .leaveNote(repository, `RESTORE-${plan.siteId}.md`, text, ctx)
     .catch((error: Error) => ctx.note(`RESTORE.md could not be left beside ${repository.name}: ${error.message}`));
   return stored;
 }
@@ -102,6 +106,11 @@ async function pathsOf(
   return files.length > 0 ? { paths, exclude, files: [...paths, ...files] } : { paths, exclude };
 }
 
+/** A source that counted as empty would look as if it had shrunk, or hide that it has. */
+function bytesOf({ databases, fileSets }: Manifest): number {
+  return [...databases, ...fileSets].reduce((sum, { bytes }) => sum + bytes, 0);
+}
+
 /** What an earlier attempt of this capture left: taken when it is whole, removed when it is not. */
 async function adopt(
   repository: RepositorySpec,
@@ -128,7 +137,7 @@ async function adopt(
         );
         return found.missing === 0 && found.changed === 0 ? found : undefined;
       }));
-    if (whole) adopted = { snapshot, bytes: snapshot.bytes ?? 0, addedBytes: 0, files: whole.compared };
+    if (whole) adopted = { snapshot, bytes: snapshot.bytes ?? bytesOf(manifest), addedBytes: 0, files: whole.compared };
     else surplus.push(snapshot.id);
   }
   if (surplus.length > 0) await engine.forget(repository, surplus, ctx);

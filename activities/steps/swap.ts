@@ -1,29 +1,20 @@
-import { mkdir } from 'node:fs/promises';
-import { basename, dirname, join, relative } from 'node:path';
-import { FileLine, type Manifest } from '../../src/core/manifest.js';
-import type { Plan } from '../../src/core/plan.js';
+import { chmod, chown, lstat, mkdir } from 'node:fs/promises';
+import { basename, dirname, join } from 'node:path';
+import type { Manifest } from '../../src/core/manifest.js';
 import type { StepResult } from '../../src/core/report.js';
 import type { SwapInput } from '../api.js';
 import { noteAside } from '../aside.js';
 import { ABOUT, inSite, siteIn } from '../capture/arrange.js';
 import { exists } from '../capture/copy.js';
 import { MANIFEST } from '../capture/layout.js';
-import { readLines } from '../capture/lines.js';
+import { sha256Of } from '../capture/lines.js';
 import { readManifest } from '../capture/seal.js';
-import { databases } from '../databases/index.js';
 import type { Deps } from '../deps.js';
+import { sectionsOf } from '../sections.js';
 import type { UndoStep } from '../site/api.js';
 import { type PlannedEnv, planned } from '../step.js';
-import { asideTree, besideTree, runTag } from './fetch-place.js';
-
-/** One exchange: what is live goes aside, and what was fetched takes its place. A sidecar has nothing that takes its place. */
-interface Exchange {
-  live: string;
-  aside: string;
-  incoming?: string;
-  /** What an application may write beside it once it runs. */
-  sidecars: string[];
-}
+import { type Exchange, exchangesOf, mustBeRenames } from './exchanges.js';
+import { asideTree, besideTree, homeOf, runTag } from './fetch-place.js';
 
 /**
  * Puts the live state aside and the restored one in place, by renames alone. The undo list is on disk before the first of
@@ -33,13 +24,20 @@ export const swap = (deps: Deps) =>
   planned<SwapInput, StepResult>(deps, 'swap', async (input, env) => {
     const { plan, guard, holder, ctx } = env;
     const run = runTag(holder);
-    const site = siteIn(besideTree(plan.root, run));
+    const home = await homeOf(plan);
+    const site = siteIn(besideTree(home, plan, run));
     const manifest = await readManifest(join(site, ABOUT, MANIFEST));
-    const aside = asideTree(plan.root, run);
-    const exchanges = await exchangesOf(manifest, site, aside, plan, input.only);
-    await noteAside(deps.state, plan.site, { path: aside, at: new Date().toISOString(), snapshot: input.snapshot });
+    const aside = asideTree(home, plan, run);
     const record = await guard.read();
-    if (record.undo.length === 0) await guard.addUndo(input.epoch, undoOf(exchanges), ctx);
+    const known = record.undo.length > 0;
+    const exchanges = known ? listed(record.undo) : await exchangesOf(manifest, site, aside, plan, input.only);
+    if (!known) {
+      await mustBeRenames(exchanges, home, ctx);
+      const sections = await sectionsOf(deps.state, plan.site, holder.firstRunId);
+      if (sections.length > 1) await untouched(manifest, site, input, env);
+      await noteAside(deps.state, plan.site, { path: aside, at: new Date().toISOString(), snapshot: input.snapshot });
+      await guard.addUndo(input.epoch, undoOf(exchanges), ctx);
+    }
     for (const exchange of exchanges) await carryOut(exchange, input.epoch, env);
     const names = [...manifest.databases, ...manifest.fileSets]
       .map(({ name }) => name)
@@ -47,53 +45,15 @@ export const swap = (deps: Deps) =>
     return { said: `${names.join(', ')} swapped in; the state from before is kept for 7 days` };
   });
 
-async function exchangesOf(
-  manifest: Manifest,
-  site: string,
-  aside: string,
-  plan: Plan,
-  only: readonly string[] | undefined,
-): Promise<Exchange[]> {
-  const exchanges: Exchange[] = [];
-  const wanted = (name: string) => only?.includes(name) ?? true;
-  const add = (path: string, incoming: boolean, sidecars: string[] = []) => {
-    const live = onHost(path, manifest, plan);
-    exchanges.push({
-      sidecars: sidecars.map((each) => onHost(each, manifest, plan)),
-      live,
-      aside: join(aside, below(plan.root, live)),
-      ...(incoming ? { incoming: inSite(site, manifest, path) } : {}),
-    });
-  };
-  for (const { name, kind, path } of manifest.databases) {
-    if (!wanted(name)) continue;
-    const sidecars = databases[kind as keyof typeof databases].sidecars(path);
-    for (const sidecar of sidecars) add(sidecar, false);
-    add(path, true, sidecars);
+/** A section that was rolled back may have had the application run on the restored database: that one is not what was captured. */
+async function untouched(manifest: Manifest, site: string, { only }: SwapInput, { ctx }: PlannedEnv): Promise<void> {
+  for (const { name, format, path, sha256 } of manifest.databases) {
+    if (format !== 'file' || !(only?.includes(name) ?? true)) continue;
+    if ((await sha256Of(inSite(site, manifest, path))) !== sha256)
+      throw ctx.fail('RestoreFailed', `the application had run on the restored ${name} before it was taken back`, {
+        advice: 'start the restore again',
+      });
   }
-  for (const entry of manifest.fileSets) {
-    if (!wanted(entry.name)) continue;
-    const spec = plan.fileSets.find(({ name }) => name === entry.name);
-    if (spec && spec.include.length === 0 && spec.exclude.length === 0) add(entry.root, true);
-    else {
-      for await (const text of readLines(join(site, ABOUT, entry.list))) {
-        const line = FileLine.parse(JSON.parse(text));
-        if (line.t !== 'd') add(join(entry.root, line.p), true);
-      }
-    }
-  }
-  return exchanges;
-}
-
-/** A path of the manifest on this host: the site may have another root now. */
-function onHost(path: string, manifest: Manifest, plan: Plan): string {
-  const inside = relative(manifest.root, path);
-  return inside.startsWith('..') ? path : join(plan.root, inside);
-}
-
-function below(root: string, path: string): string {
-  const inside = relative(root, path);
-  return inside.startsWith('..') ? join('outside', path) : inside;
 }
 
 /**
@@ -111,14 +71,42 @@ function undoOf(exchanges: readonly Exchange[]): UndoStep[] {
   });
 }
 
+/** The exchanges of an undo list: a repeat carries out what an earlier attempt planned, whose tree is half empty by now. */
+function listed(undo: readonly UndoStep[]): Exchange[] {
+  const exchanges: Exchange[] = [];
+  for (const step of undo) {
+    if (step.kind !== 'rename') continue;
+    const last = exchanges.at(-1);
+    if (step.aside !== undefined) exchanges.push({ live: step.from, aside: step.to, sidecars: [] });
+    else if (last?.live === step.to) last.incoming = step.from;
+  }
+  return exchanges;
+}
+
 /** Each half is skipped where it has been done: a repeat goes on where the first attempt ended. */
-async function carryOut({ live, aside, incoming }: Exchange, epoch: number, { guard, ctx }: PlannedEnv): Promise<void> {
+async function carryOut({ live, aside, incoming }: Exchange, epoch: number, env: PlannedEnv): Promise<void> {
+  const { guard, ctx } = env;
   const comes = incoming !== undefined && (await exists(incoming));
-  if ((comes || incoming === undefined) && (await exists(live)) && !(await exists(aside))) {
-    await mkdir(dirname(aside), { recursive: true });
-    await guard.commit(epoch, live, aside, ctx);
+  if ((comes || incoming === undefined) && (await exists(live))) {
+    // Only a program that nobody stopped can have made it anew: it must not be lost under what comes.
+    if (comes && (await exists(aside)))
+      throw ctx.fail('RestoreRefused', `${basename(live)} appeared again while the application was stopped`);
+    if (!(await exists(aside))) {
+      await mkdir(dirname(aside), { recursive: true });
+      await guard.commit(epoch, live, aside, ctx);
+    }
   }
   if (!comes) return;
-  await mkdir(dirname(live), { recursive: true });
+  await makeParents(dirname(live), dirname(incoming));
   await guard.commit(epoch, incoming, live, ctx);
+}
+
+/** Makes the directories that lack, with owner and mode of the restored ones: the application must be able to write there. */
+async function makeParents(dir: string, like: string): Promise<void> {
+  if (await exists(dir)) return;
+  await makeParents(dirname(dir), dirname(like));
+  await mkdir(dir);
+  const { uid, gid, mode } = await lstat(like);
+  if (process.getuid?.() === 0) await chown(dir, uid, gid);
+  await chmod(dir, mode & 0o7777);
 }

@@ -14,7 +14,7 @@ import { checks } from '../checks/index.js';
 import type { Deps } from '../deps.js';
 import { engines } from '../engines/index.js';
 import { type PlannedEnv, planned } from '../step.js';
-import { findSnapshot, repositoryOf } from './repository-of.js';
+import { findSnapshot, NEWEST, repositoryOf } from './repository-of.js';
 import { nextPart } from './rotation.js';
 
 /**
@@ -25,7 +25,7 @@ export const verify = (deps: Deps) =>
   planned<VerifyInput, Verified>(deps, 'verify', async (input, env) => {
     const { plan, ctx } = env;
     const repository = repositoryOf(plan, input.repository, ctx);
-    const snapshot = await findSnapshot(repository, input.snapshot ?? 'latest', env);
+    const snapshot = await findSnapshot(repository, input.snapshot ?? NEWEST, env);
     if (!snapshot) throw ctx.fail('SnapshotMissing', `${repository.name} has no snapshot of ${plan.site}`);
     const compared = await withWorkDir(deps.state, (dir) => readBack(repository, snapshot, dir, env));
     const part = await nextPart(deps.state, plan.site, repository.name);
@@ -38,6 +38,9 @@ async function readBack(repository: RepositorySpec, snapshot: Snapshot, dir: str
   const engine = engines[repository.engine];
   const restored = await fetchStaging(repository, snapshot, [MANIFEST, LISTS, DATABASES], join(dir, 'restored'), env);
   const manifest = await readManifest(join(restored, MANIFEST));
+  // Its tags name a capture: another one's content under them is no copy of it.
+  if (manifest.captureId !== snapshot.captureId)
+    throw ctx.fail('SnapshotDiffers', `snapshot ${shortId(snapshot)} holds another capture than its tags say`);
   await hashes(manifest, restored, snapshot, env);
   const found = await compare(manifest, restored, engine.contents(repository, snapshot.id, ctx), dir, ctx);
   await judge(found, manifest, restored, snapshot, env);
@@ -79,6 +82,11 @@ async function judge(
   }
   if (found.missing > found.missingPaths.length)
     throw ctx.fail('SnapshotDiffers', `${found.missing} files are missing in snapshot ${id}`, { details: { places } });
+  // Beyond those that are named, nobody could say whether the database refers to them.
+  if (found.changed > found.changedPaths.length)
+    throw ctx.fail('SnapshotDiffers', `${found.changed} files in snapshot ${id} have another size`, {
+      details: { places },
+    });
   const gone = new Set(places);
   const references = checks[plan.app]?.references;
   for await (const path of references?.({ manifest, plan, file: (relative) => join(restored, relative) }, ctx) ?? []) {

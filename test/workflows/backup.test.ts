@@ -191,3 +191,24 @@ test('without a worker for the host the run fails within seconds and says so', a
   assert.equal(report.failures[0]?.type, 'NoWorker');
   assert.match(report.failures[0]?.message ?? '', /no worker answers for host elsewhere; start `holdfast worker`/);
 });
+
+test('a start that fails with whatever is asked for again, and people are told meanwhile', async (t) => {
+  if (skipWithoutServer(t, lab)) return;
+  let starts = 0;
+  const events: string[] = [];
+  const { steps, calls } = mockSteps({
+    start: async () => {
+      if (++starts < 3) throw failure('WrongHost', { step: 'start', host: 'local', what: 'made to fail' });
+      return { ...said('start'), up: true, rolledBack: false, downtimeMs: 1, sections: 1 };
+    },
+    alarm: async ({ event }) => {
+      events.push(event);
+      return said('alarm');
+    },
+  });
+  const report = await reportOf({ site: 'cms' }, steps);
+  assert.equal(report.outcome, 'completed');
+  assert.equal(starts, 3);
+  assert.deepEqual(events, ['down', 'recovered']);
+  assert.ok(calls.includes('store'));
+});

@@ -126,3 +126,39 @@ test('an application that does not come up with the restored state gets the stat
   assert.equal(report.outcome, 'failed');
   assert.equal(report.failures[0]?.type, 'RestoreFailed');
 });
+
+test('a restore that somebody else rolled back while it waited for the application is not told as done', async (t) => {
+  if (skipWithoutServer(t, lab)) return;
+  let starts = 0;
+  const { steps } = mockSteps(
+    {
+      start: async () => {
+        const up = ++starts > 1;
+        return { ...said('start'), up, rolledBack: up, downtimeMs: 1, sections: 1 };
+      },
+    },
+    { approval: 'input' },
+  );
+  const input = { site: 'cms', approve: { site: 'cms', snapshot: 'latest' } };
+  const report = await lab.run('restore', input, steps, reportOf);
+  assert.equal(starts, 2);
+  assert.equal(report.failures[0]?.type, 'RestoreFailed');
+});
+
+test('the state from before is asked for before the limit of the start ends the run', async (t) => {
+  if (skipWithoutServer(t, lab)) return;
+  const rollBacks: (boolean | undefined)[] = [];
+  const { steps } = mockSteps(
+    {
+      start: async ({ rollBack }) => {
+        rollBacks.push(rollBack);
+        return { ...said('start'), up: false, rolledBack: false, downtimeMs: 1, sections: 1 };
+      },
+    },
+    { approval: 'input', limits: { startMs: 30_000, storeMs: 60_000 } },
+  );
+  const input = { site: 'cms', approve: { site: 'cms', snapshot: 'latest' } };
+  const report = await lab.run('restore', input, steps, reportOf);
+  assert.ok(rollBacks.includes(true));
+  assert.ok(report.failures.some(({ type }) => type === 'ApplicationDown'));
+});
