@@ -91,8 +91,11 @@ function eventOf(report: Report): Event {
 /** An application that does not come up stays with this run in the record: the watchdog goes on, and the next run takes it over. */
 async function giveBack(report: Report, { guard, holder, ctx }: PlannedEnv): Promise<void> {
   if (report.failures.some(({ type }) => type === 'ApplicationDown')) return;
+  const { holder: by } = await guard.read();
+  // By the workflow's id: a run that was reset gives back what it took under another run id.
+  const ours = by?.workflowId === holder.workflowId && by.namespaceId === holder.namespaceId;
   try {
-    await guard.release(holder, ctx);
+    await guard.release(ours ? by : holder, ctx);
   } catch (error) {
     if (!isFailure(error, 'NotHealthy', 'StartFailed')) throw error;
     ctx.note(error.message);

@@ -29,7 +29,7 @@ export interface LabSite {
   write: () => Promise<number>;
   /** Ids of rows that were acknowledged, and when. */
   acknowledged: Map<number, number>;
-  /** Writes a row every 20 ms until it is ended. */
+  /** Writes a row every 40 ms until it is ended. */
   writer: () => { end: () => Promise<void> };
   /** Ids of all rows in a database file, asked read-only; by default in the live one. */
   rows: (file?: string) => Promise<number[]>;
@@ -95,7 +95,7 @@ export async function createLabSite(
       const done = (async () => {
         while (running) {
           await write().catch(() => {}); // Not acknowledged: nobody may count on it.
-          await sleep(20);
+          await sleep(40);
         }
       })();
       return {

@@ -157,7 +157,10 @@ export async function createLab(options: LabOptions = {}): Promise<Lab | string>
     },
     startWatchdog: async (more) => {
       const child = start('watchdog', ['watchdog'], more);
-      await eventually('the watchdog runs', 30_000, () => watchdogPid() === child.pid);
+      await eventually('the watchdog runs', 30_000, () => {
+        if (child.exitCode !== null) throw new Error(`it ended: ${readFileSync(join(dir, 'watchdog.log'))}`);
+        return watchdogPid() === child.pid;
+      });
       return child;
     },
     watchdogPid,

@@ -1,0 +1,67 @@
+/** What is done to a run, and in which step of it. */
+export interface Case {
+  workflow: 'backup' | 'restore';
+  /** A step, or a random moment of the run. */
+  moment: Step | 'random';
+  blow: Blow;
+  repository: 'nas' | 'local';
+  /** 0 to 1: how far into the step, or into the run. */
+  offset: number;
+}
+
+export const STEPS = ['prepare', 'stop', 'checkpoint', 'dump', 'start', 'store', 'verify', 'finish'] as const;
+export type Step = (typeof STEPS)[number] | 'fetch' | 'swap';
+
+/**
+ * `worker`: SIGKILL, then a new one. `both`: worker and watchdog, then both anew. `tool`: a program that the step runs.
+ * `reboot`: all processes, the application too, then a new boot id. `freeze`: SIGSTOP past the deadline, then SIGCONT.
+ */
+export type Blow = 'worker' | 'both' | 'tool' | 'reboot' | 'cancel' | 'terminate' | 'reset' | 'freeze';
+
+const DOWN: readonly Step[] = ['stop', 'checkpoint', 'dump', 'start'];
+const TOOLS: readonly Step[] = ['checkpoint', 'dump', 'store', 'verify'];
+
+/**
+ * Every blow in each step where it differs from the others (HOLDFAST_CRASH_CASES: random ones besides, up to so many in
+ * all). HOLDFAST_CRASH_SEED gives the same ones again.
+ */
+export function casesOf(env: NodeJS.ProcessEnv): { cases: Case[]; seed: number } {
+  const seed = Number(env.HOLDFAST_CRASH_SEED ?? Math.floor(Math.random() * 1e6));
+  const count = Number(env.HOLDFAST_CRASH_CASES ?? 0);
+  const random = randomOf(seed);
+  const make = (moment: Case['moment'], blow: Blow): Case => ({
+    workflow: 'backup',
+    moment,
+    blow,
+    repository: random() < 0.5 ? 'nas' : 'local',
+    offset: random(),
+  });
+  const table: Case[] = [
+    ...STEPS.map((step) => make(step, 'worker')),
+    ...DOWN.map((step) => make(step, 'both')),
+    ...TOOLS.map((step) => make(step, 'tool')),
+    ...(['checkpoint', 'store'] as const).map((step) => make(step, 'reboot')),
+    ...(['stop', 'dump', 'store'] as const).map((step) => make(step, 'cancel')),
+    ...(['stop', 'dump', 'start', 'store'] as const).map((step) => make(step, 'terminate')),
+    ...(['stop', 'dump', 'start', 'store'] as const).map((step) => make(step, 'reset')),
+  ];
+  const blows: Blow[] = ['worker', 'both', 'tool', 'reboot', 'cancel', 'terminate', 'reset'];
+  while (table.length < count) table.push(make('random', blows[Math.floor(random() * blows.length)] ?? 'worker'));
+  return { cases: table, seed };
+}
+
+export function nameOf({ workflow, moment, blow, repository }: Case): string {
+  return `${workflow}, ${moment}: ${blow} (${repository})`;
+}
+
+/** mulberry32: the same seed gives the same cases everywhere. */
+function randomOf(seed: number): () => number {
+  let state = seed >>> 0;
+  return () => {
+    state = (state + 0x6d2b79f5) >>> 0;
+    let t = state;
+    t = Math.imul(t ^ (t >>> 15), t | 1);
+    t ^= t + Math.imul(t ^ (t >>> 7), t | 61);
+    return ((t ^ (t >>> 14)) >>> 0) / 4294967296;
+  };
+}
