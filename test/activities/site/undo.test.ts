@@ -110,3 +110,20 @@ test('what a restored database left beside itself never lies beside the one from
     assert.deepEqual(look(dir), { db: 'old db', 'db-wal': 'old log', 'db.fresh': 'new db', 'rejected-wal': 'new log' });
   }
 });
+
+test('a fetched tree that somebody has removed does not keep the application down', async () => {
+  const ctx = await testContext();
+  const paths = ctx.state.site('cms');
+  writeFileSync(paths.epoch, '1\n');
+  const dir = mkdtempSync(join(ctx.state.work, 'swap-'));
+  const [live, aside, fresh] = [join(dir, 'db'), join(dir, 'db.aside'), join(dir, 'tree/site/db')];
+  writeFileSync(aside, 'old');
+  writeFileSync(live, 'new');
+  const undo: UndoStep[] = [
+    { kind: 'rename', from: live, to: aside, aside: `${aside}.rejected` },
+    { kind: 'rename', from: fresh, to: live },
+  ];
+  await replayUndo(fenceOf(paths, 1), undo, ctx);
+  assert.equal(readFileSync(live, 'utf8'), 'old');
+  assert.equal(readFileSync(fresh, 'utf8'), 'new');
+});
