@@ -121,7 +121,10 @@ export interface Database<D extends DatabaseSpec = DatabaseSpec> {
   checkpoint?(spec: D, fence: Fence | undefined, ctx: Context): Promise<{ said: string }>;
   /** Writes the dump below `dir` (which exists and is empty), durable on return. `fence` is absent for an online dump. */
   dump(spec: D, dir: string, fence: Fence | undefined, ctx: Context): Promise<Dumped>;
-  /** Reads the fingerprint of a database file or dump as it lies, without changing it. */
+  /**
+   * Reads the fingerprint of a database file or dump as it lies, without changing it. `format` is a dump's, or `live` for a
+   * database that an application may have open: what is only in its log counts too.
+   */
   inspect(file: string, format: string, ctx: Context): Promise<Fingerprint>;
   /** Loads a dump into a scratch database at `target` and checks it in full (integrity). Returns its fingerprint. */
   load(file: string, format: string, target: string, ctx: Context): Promise<Fingerprint>;

@@ -18,7 +18,8 @@ export async function changesSince(
     const then = entry.fingerprint.tables;
     let now: Record<string, number> | undefined;
     try {
-      now = (await kind.inspect(entry.path, 'file', ctx)).tables;
+      const live = plan.databases.find(({ name }) => name === entry.name)?.path ?? entry.path;
+      now = (await kind.inspect(live, 'live', ctx)).tables;
     } catch {
       // The live state may be a wreck: that is why it is restored.
       ctx.signal.throwIfAborted();

@@ -92,6 +92,7 @@ export const sqliteDatabase: Database<Spec> = {
   },
 
   async inspect(file, format, ctx) {
+    if (format === 'live') return fingerprint(file, 'read', ctx);
     if (format === 'file') return fingerprint(file, 'frozen', ctx);
     const scratch = await mkdtemp(join(tmpdir(), 'holdfast-sqlite-'));
     try {

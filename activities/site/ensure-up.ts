@@ -10,7 +10,7 @@ import { dropBallast } from './ballast.js';
 import { fenceOf, raiseEpoch, replayUndo } from './fence.js';
 import { bootClock, bootId, liveness, ownMark } from './marks.js';
 import { readEpoch, readRecord, type SitePaths, updateRecord } from './record.js';
-import { endSection } from './strays.js';
+import { endSection, endStrays } from './strays.js';
 
 /*
  * The way up, for everybody. What holds at every instruction, whoever is killed or frozen there:
@@ -161,7 +161,11 @@ async function work(
   }, options.deadlineMs / RENEW_PART);
   working.add(key);
   try {
-    if (claimed.phase === 'revoked') await endSection(state, paths.fenceLock);
+    // The stop of a frozen attempt that a later one has overtaken would end what is about to be started.
+    const strays =
+      claimed.phase === 'revoked'
+        ? await endSection(state, paths.fenceLock)
+        : await endStrays(state, ({ lockFile }) => lockFile === paths.fenceLock);
     await dropBallast(paths);
     await raiseEpoch(state, paths, epoch, PATIENCE_SECONDS, ctx);
     if (claimed.phase === 'revoked' && claimed.undo.length > 0) {
@@ -174,7 +178,7 @@ async function work(
       if (now.epoch !== epoch) throw ctx.fail('SectionRevoked', `${site} was taken over`);
     };
     await bringUp(specs, prior, options.withinMs, go, ctx);
-    return report(await change(up), true);
+    return report(await change((now) => up(now, strays.length > 0)), true);
   } catch (error) {
     // A finish is asked for again within the deadline: a watchdog that came first would replay the undo of an application
     // that is merely slow. A recovery that gives up leaves the rest to the watchdog at once.
@@ -188,12 +192,13 @@ async function work(
   }
 }
 
-/** The record after a healthy start. `prior` stays while a stop that was killed may still take effect. */
-function up(now: SiteRecord): SiteRecord {
+/** The record after a healthy start. `prior` stays while a stop that was killed may still take effect (`late`). */
+function up(now: SiteRecord, late: boolean): SiteRecord {
   const { deadline, cap, worker, finishes, prior = {}, lookUntil = 0, bootId: _, ...rest } = now;
   const phase = now.holder ? 'held' : 'idle';
   const next: SiteRecord = { ...rest, phase, undo: [], upAt: new Date().toISOString() };
-  if (now.phase === 'revoked') return { ...next, bootId: bootId(), prior, lookUntil: bootClock() + now.stopTimeoutMs };
+  if (now.phase === 'revoked' || late)
+    return { ...next, bootId: bootId(), prior, lookUntil: bootClock() + now.stopTimeoutMs };
   const pending = bootClock() < lookUntil ? { bootId: bootId(), prior, lookUntil } : {};
   return { ...next, ...pending, ...(worker ? { worker } : {}) };
 }
