@@ -2,7 +2,7 @@ import { NativeConnection, type Worker } from '@temporalio/worker';
 import { defaultStateDir } from '../activities/site/state.js';
 import { resolveWhere, type Where } from '../src/client/connect.js';
 import { DEFAULT_HOST } from '../src/core/names.js';
-import { prepareHost } from './prepare-host.js';
+import { keepWatchdog, prepareHost } from './prepare-host.js';
 import { createWorkers } from './workers.js';
 
 export interface RunWorkerOptions extends Where {
@@ -26,7 +26,8 @@ export async function runWorker(options: RunWorkerOptions): Promise<void> {
   try {
     const workers = await createWorkers({ connection, namespace, configPath, stateDir, host });
     say(`worker of host ${host} is ready`);
-    await runUntil(workers, signal);
+    const leave = await keepWatchdog(stateDir, say);
+    await runUntil(workers, signal).finally(leave);
   } finally {
     await connection.close();
   }

@@ -15,6 +15,7 @@ import type { BackupRequest, Stored as EngineStored } from '../contracts.js';
 import type { Deps } from '../deps.js';
 import { engines } from '../engines/index.js';
 import { writeDurable } from '../site/durable.js';
+import { once } from '../site/journal.js';
 import { type PlannedEnv, planned } from '../step.js';
 import { repositoryOf } from './repository-of.js';
 
@@ -24,9 +25,11 @@ export const store = (deps: Deps) =>
     const { plan, ctx } = env;
     const repository = repositoryOf(plan, input.repository, ctx);
     const manifest = await inTurn(input.captureId, () => prepareCapture(input, env));
-    const stored =
-      (env.attempt > 1 ? await adopt(repository, manifest, env) : undefined) ??
-      (await backup(repository, manifest, env));
+    // Journalled, because a run that was reset begins with a first attempt again.
+    const stored = await once(deps.state, plan.site, input.captureId, `store-${repository.name}`, async () => {
+      const adopted = env.attempt > 1 ? await adopt(repository, manifest, env) : undefined;
+      return adopted ?? (await backup(repository, manifest, env));
+    });
     const { snapshot, bytes, addedBytes, files } = stored;
     return {
       said: `${shortId(snapshot)}: ${files} files, ${formatBytes(bytes)}, ${formatBytes(addedBytes)} new`,
