@@ -212,3 +212,25 @@ test('a start that fails with whatever is asked for again, and people are told m
   assert.deepEqual(events, ['down', 'recovered']);
   assert.ok(calls.includes('store'));
 });
+
+test('a run that fails before its plan is frozen writes its report and tells people all the same', async (t) => {
+  if (skipWithoutServer(t, lab)) return;
+  const finished: unknown[] = [];
+  const { steps, calls } = mockSteps({
+    prepare: fails('prepare'),
+    finish: async (input) => {
+      finished.push([input.plan, input.held, input.report.outcome, input.report.failures[0]?.type]);
+      return said('finish');
+    },
+  });
+  await reportOf({ site: 'cms' }, steps);
+  assert.deepEqual(calls, ['prepare', 'finish']);
+  assert.deepEqual(finished, [[undefined, false, 'failed', 'SourceMissing']]);
+});
+
+test('a run whose end cannot be written is not told as completed', async (t) => {
+  if (skipWithoutServer(t, lab)) return;
+  const { steps } = mockSteps({ finish: fails('finish') });
+  const report = await reportOf({ site: 'cms' }, steps);
+  assert.equal(report.outcome, 'partial');
+});
