@@ -153,7 +153,7 @@ async function mustBeThisHost(input: Input, { deps, ctx }: Env): Promise<void> {
 /** A run that was terminated or reset will never start the application: the step that learns of it does. */
 async function runIsGone(input: Input, { guard, ctx, holder }: Env): Promise<void> {
   if (!cancellationDetails()?.notFound) return;
-  const epoch = input.epoch ?? (ctx.step === 'stop' ? await armedBy(holder, guard) : undefined);
+  const epoch = input.epoch ?? (ctx.step === 'stop' ? await armedBy(holder, guard).catch(() => undefined) : undefined);
   if (epoch === undefined) return;
   const alive = withSignal(ctx, new AbortController().signal);
   await guard.ensureUp('recover', { epoch, withinMs: 120_000, why: 'the run was terminated' }, alive).catch(() => {});

@@ -40,7 +40,6 @@ export const finish = (deps: Deps) =>
     if (held && report.workflow === 'backup') await clearCapture(deps, report);
     await giveBack(report, env);
     await clearFetched(env);
-    await dropOldAsides(deps.state, report.site);
     await forgetJournals(deps.state, report.site, JOURNAL_KEPT_MS);
     return { said: `${report.outcome[0]?.toUpperCase()}${report.outcome.slice(1)}; ${told.said}` };
   });
@@ -55,12 +54,13 @@ async function planNow(report: Report, env: Env): Promise<Plan | undefined> {
   }
 }
 
-/** What was fetched is needed as long as the state from before is not back: the way back leads through there. */
+/** What was fetched or put aside is needed as long as the state from before is not back: the way back leads through there. */
 async function clearFetched({ deps, guard, holder, plan }: PlannedEnv): Promise<void> {
   if ((await guard.read()).undo.length > 0) return;
   const run = runTag(holder);
   for (const tree of [scratchTree(plan, deps, run), besideTree(await homeOf(plan), plan, run)]) await removeTree(tree);
   await clearTrees(deps.state, plan.site, holder);
+  await dropOldAsides(deps.state, plan.site);
 }
 
 async function tell(report: Report, { plan, ctx }: PlannedEnv): Promise<{ said: string }> {
