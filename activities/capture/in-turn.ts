@@ -1,6 +1,6 @@
 const queues = new Map<string, Promise<unknown>>();
 
-/** Runs tasks of one key one after the other, in this process: two stores of a capture share its seal. */
+/** Runs tasks of one key one after the other, in this process: two stores of a capture share its seal, and two of one repository must not meet. */
 export async function inTurn<T>(key: string, task: () => Promise<T>): Promise<T> {
   const before = queues.get(key) ?? Promise.resolve();
   const mine = before.then(task, task);

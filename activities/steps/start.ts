@@ -18,9 +18,10 @@ export const start = (deps: Deps) =>
     const { plan, guard, holder, ctx } = env;
     const alive = withSignal(ctx, new AbortController().signal);
     const record = await guard.read();
-    const counted = (upAt?: string) => endSections(deps.state, plan.site, holder.firstRunId, upAt);
     // By the workflow's id: a run that was reset goes on with a section that it began under another run id.
     const ours = record.holder?.workflowId === holder.workflowId && record.holder.namespaceId === holder.namespaceId;
+    const runId = ours && record.holder ? record.holder.firstRunId : holder.firstRunId;
+    const counted = (upAt?: string) => endSections(deps.state, plan.site, runId, upAt);
     if (!ours || (record.phase !== 'stopped' && record.phase !== 'revoked')) {
       const sums = await counted(record.upAt ?? new Date().toISOString());
       return { said: 'the application is up already', up: true, rolledBack: record.revokedFor !== undefined, ...sums };

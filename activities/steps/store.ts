@@ -25,11 +25,16 @@ export const store = (deps: Deps) =>
     const { plan, ctx } = env;
     const repository = repositoryOf(plan, input.repository, ctx);
     const manifest = await inTurn(input.captureId, () => prepareCapture(input, env));
-    // Journalled, because a run that was reset begins with a first attempt again.
-    const stored = await once(deps.state, plan.site, input.captureId, `store-${repository.name}`, async () => {
-      const adopted = env.attempt > 1 ? await adopt(repository, manifest, env) : undefined;
-      return adopted ?? (await backup(repository, manifest, env));
-    });
+    // A run that was reset begins with a first attempt again, beside one that has not learnt yet that its run is gone:
+    // one after the other, and the journal tells what was begun and what is done.
+    const stored = await inTurn(`${input.captureId} ${repository.name}`, () =>
+      once(deps.state, plan.site, input.captureId, `store-${repository.name}`, async () => {
+        const me = `${env.holder.firstRunId} ${env.attempt}`;
+        const first = await once(deps.state, plan.site, input.captureId, `begin-${repository.name}`, async () => me);
+        const adopted = first === me ? undefined : await adopt(repository, manifest, env);
+        return adopted ?? (await backup(repository, manifest, env));
+      }),
+    );
     const { snapshot, bytes, addedBytes, files } = stored;
     return {
       said: `${shortId(snapshot)}: ${files} files, ${formatBytes(bytes)}, ${formatBytes(addedBytes)} new`,

@@ -140,12 +140,13 @@ async function check(
   const allowed = { cancel: ['cancelled', 'completed'], terminate: [] }[one.blow as string] ?? ['completed'];
   if (report)
     assert.ok(allowed.includes(report.outcome), `${report.outcome}: ${report.said} ${JSON.stringify(report.failures)}`);
-  // A backup of the wreck would fail, and rightly.
-  if (!wrecked && (one.blow === 'terminate' || one.blow === 'cancel')) {
+  await eventually('the section is settled', 10_000, () => !['stopped', 'revoked'].includes(phase(lab)));
+  await lab.site.healthy(5_000);
+  if (wrecked) await checkRestored(lab, arena.media, wrecked, report?.outcome === 'completed');
+  if (one.blow === 'terminate' || one.blow === 'cancel') {
     const next = await runPlain(lab, 'backup', { site: 'cms', repositories: [one.repository] });
     assert.equal(next.outcome, 'completed', `the next run: ${next.said}`);
   }
-  await lab.site.healthy(5_000);
   await eventually('nothing of ours runs', 5_000, () => strays(lab).length === 0).catch((error: Error) => {
     throw new Error(`${error.message}: ${strays(lab)}`);
   });
@@ -157,7 +158,6 @@ async function check(
   const captures = all.map(({ repository, captureId }) => `${repository} ${captureId}`);
   assert.equal(new Set(captures).size, captures.length, `one capture was stored twice: ${captures}`);
   for (const snapshot of all) if (!before.has(snapshot.id)) await whole(arena, snapshot);
-  if (wrecked) return checkRestored(lab, arena.media, wrecked, report?.outcome === 'completed');
   assert.deepEqual(await fingerprints(lab.site.media), arena.media);
   // In this order: a row of in between is no lost one.
   const acknowledged = [...lab.site.acknowledged.keys()];
