@@ -18,7 +18,8 @@ import { cacheDir, withWorkDir } from '../capture/workdir.js';
 import type { Deps } from '../deps.js';
 import { engines } from '../engines/index.js';
 import { spaceFor } from '../preflight/space.js';
-import { type PlannedEnv, planned } from '../step.js';
+import { once } from '../site/journal.js';
+import { type PlannedEnv, planned, type Said } from '../step.js';
 import { noteTree, removeTree } from '../trees.js';
 import { exchangesOf, mustBeRenames } from './exchanges.js';
 import { asideTree, fetchPlace, runTag } from './fetch-place.js';
@@ -26,43 +27,49 @@ import { findSnapshot, newest } from './repository-of.js';
 
 /** Fetches a snapshot to where it is wanted and compares it with its manifest; an earlier attempt's tree is removed first. */
 export const fetch = (deps: Deps) =>
-  planned<FetchInput, Fetched>(deps, 'fetch', async (input, env) => {
-    const { plan, ctx } = env;
-    const { repository, snapshot } = await choose(input, env);
-    const place = await fetchPlace(input, plan, deps, env.holder, ctx);
-    await noteTree(deps.state, plan.site, place.tree, env.holder);
-    await removeTree(place.tree);
-    // Each attempt has its own: a frozen one's engine may still write into the one before.
-    const tree = `${place.tree}-${env.attempt}`;
-    await mkdir(tree, { recursive: true, mode: 0o700 });
-    const engine = engines[repository.engine];
-    await spaceFor(place.what, tree, snapshot.bytes ?? (await sizeOf(repository, snapshot, env)), plan, ctx);
-    const workDir = await cacheDir(deps.state, repository.name);
-    const restored = await engine.restore(repository, snapshot.id, tree, { workDir }, ctx);
-    const manifest = await manifestIn(tree, repository, snapshot, env);
-    if (manifest.captureId !== snapshot.captureId)
-      throw ctx.fail('SnapshotDiffers', `snapshot ${shortId(snapshot)} holds another capture than its tags say`);
-    namesParts(manifest, input, ctx);
-    const compared = await withWorkDir(deps.state, (dir) => check(manifest, tree, dir, snapshot, env));
-    const changes = input.into === 'beside' ? await changesSince(manifest, plan, input.only, ctx) : [];
-    const site = await arrange(manifest, tree, input.only, ctx);
-    if (input.into === 'beside') {
-      const aside = asideTree(dirname(tree), plan, runTag(env.holder));
-      await mustBeRenames(await exchangesOf(manifest, site, aside, plan, input.only), dirname(tree), ctx);
-    }
-    // Else a power cut after the swap would leave empty files behind their names.
-    await ctx.run('sync', ['-f', tree]);
-    if (place.final) await moveTo(place.final, tree);
-    else await rename(tree, place.tree);
-    return {
-      said: `${compared} entries, ${formatBytes(restored.bytes)}, as in the manifest${input.into === 'target' ? ': they lie in restore.root' : ''}`,
-      snapshot,
-      repository: repository.name,
-      capturedAt: manifest.capturedAt,
-      changes,
-      bytes: restored.bytes,
-    };
+  planned<FetchInput, Fetched>(deps, 'fetch', (input, env) => {
+    // A directory that appeared is not fetched again where only the answer was lost.
+    if (input.into !== 'target') return fetched(input, env);
+    return once(deps.state, env.plan.site, env.holder.firstRunId, 'fetch', () => fetched(input, env));
   });
+
+async function fetched(input: FetchInput, env: PlannedEnv): Promise<Said<Fetched>> {
+  const { plan, ctx, deps } = env;
+  const { repository, snapshot } = await choose(input, env);
+  const place = await fetchPlace(input, plan, deps, env.holder, ctx);
+  await noteTree(deps.state, plan.site, place.tree, env.holder);
+  await removeTree(place.tree);
+  // Each attempt has its own: a frozen one's engine may still write into the one before.
+  const tree = `${place.tree}-${env.attempt}`;
+  await mkdir(tree, { recursive: true, mode: 0o700 });
+  const engine = engines[repository.engine];
+  await spaceFor(place.what, tree, snapshot.bytes ?? (await sizeOf(repository, snapshot, env)), plan, ctx);
+  const workDir = await cacheDir(deps.state, repository.name);
+  const restored = await engine.restore(repository, snapshot.id, tree, { workDir }, ctx);
+  const manifest = await manifestIn(tree, repository, snapshot, env);
+  if (manifest.captureId !== snapshot.captureId)
+    throw ctx.fail('SnapshotDiffers', `snapshot ${shortId(snapshot)} holds another capture than its tags say`);
+  namesParts(manifest, input, ctx);
+  const compared = await withWorkDir(deps.state, (dir) => check(manifest, tree, dir, snapshot, env));
+  const changes = input.into === 'beside' ? await changesSince(manifest, plan, input.only, ctx) : [];
+  const site = await arrange(manifest, tree, input.only, ctx);
+  if (input.into === 'beside') {
+    const aside = asideTree(dirname(tree), plan, runTag(env.holder));
+    await mustBeRenames(await exchangesOf(manifest, site, aside, plan, input.only), dirname(tree), ctx);
+  }
+  // Else a power cut after the swap would leave empty files behind their names.
+  await ctx.run('sync', ['-f', tree]);
+  if (place.final) await moveTo(place.final, tree);
+  else await rename(tree, place.tree);
+  return {
+    said: `${compared} entries, ${formatBytes(restored.bytes)}, as in the manifest${input.into === 'target' ? ': they lie in restore.root' : ''}`,
+    snapshot,
+    repository: repository.name,
+    capturedAt: manifest.capturedAt,
+    changes,
+    bytes: restored.bytes,
+  };
+}
 
 /** A name that the snapshot does not have would restore nothing, and say that it went well. */
 function namesParts(manifest: Manifest, { only }: FetchInput, ctx: PlannedEnv['ctx']): void {
