@@ -1,4 +1,7 @@
 import assert from 'node:assert/strict';
+import { readFileSync } from 'node:fs';
+import { rm } from 'node:fs/promises';
+import { join } from 'node:path';
 import { reportOf } from '../../src/client/follow.js';
 import type { Report } from '../../src/core/report.js';
 import { createLab, type Lab } from '../support/lab.js';
@@ -151,7 +154,15 @@ async function check(
     throw new Error(`${error.message}: ${strays(lab)}`);
   });
   assert.deepEqual(await locks(lab), []);
-  assert.deepEqual(await leftovers(lab), []);
+  const left = await leftovers(lab);
+  // What a terminated restore has fetched stays for some days, and is noted.
+  const noted =
+    one.blow === 'terminate' && wrecked ? readFileSync(join(lab.state, 'sites/cms/trees.json'), 'utf8') : '';
+  assert.deepEqual(
+    left.filter((path) => !noted.includes(path)),
+    [],
+  );
+  await Promise.all(left.map((path) => rm(path, { recursive: true })));
   const told = reports(lab).filter(({ workflowId }) => workflowId === report?.workflowId);
   if (report) assert.equal(told.length, 1, `${told.length} final reports`);
   const all = await bareSnapshots(lab);

@@ -15,6 +15,7 @@ const cases = [
   make('swap', 'reboot', 0.6),
   make('swap', 'terminate', 0.2),
   make('swap', 'cancel', 0.7),
+  make('swap', 'reset', 0.3),
   make('start', 'worker', 0.8),
   make('stop', 'both', 0.9),
 ];

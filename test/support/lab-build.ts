@@ -1,10 +1,10 @@
 import { execFile } from 'node:child_process';
 import { existsSync } from 'node:fs';
-import { copyFile, mkdtemp, rm, symlink, writeFile } from 'node:fs/promises';
+import { copyFile, mkdtemp, rm, symlink } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { bundle } from '../../worker/bundle.js';
+import { workflowBundle } from '../../worker/bundle.js';
 
 const ROOT = fileURLToPath(new URL('../..', import.meta.url));
 
@@ -19,6 +19,6 @@ export async function buildLab(): Promise<{ dir: string; remove: () => Promise<v
   if (!existsSync(join(dir, 'src/cli/main.js'))) throw new Error('the checkout does not compile');
   await copyFile(join(ROOT, 'package.json'), join(dir, 'package.json'));
   await symlink(join(ROOT, 'node_modules'), join(dir, 'node_modules'));
-  await writeFile(join(dir, 'workflow-bundle.js'), (await bundle()).code);
+  await copyFile((await workflowBundle()).codePath, join(dir, 'workflow-bundle.js'));
   return { dir, remove: () => rm(dir, { recursive: true, force: true }) };
 }
