@@ -23,7 +23,11 @@ export async function noteTree(state: StateDir, site: string, path: string, { fi
 }
 
 /** Removes the trees of a run that has ended, and those of runs that never came to their end. */
-export async function clearTrees(state: StateDir, site: string, { firstRunId }: Holder): Promise<void> {
+export async function clearTrees(
+  state: StateDir,
+  site: string,
+  { firstRunId }: Pick<Holder, 'firstRunId'>,
+): Promise<void> {
   const trees = await readTrees(state, site);
   const over = trees.filter(({ runId, at }) => runId === firstRunId || Date.now() - Date.parse(at) > KEPT_MS);
   for (const { path } of over) await removeTree(path);

@@ -39,7 +39,7 @@ export const finish = (deps: Deps) =>
     const told = await once(deps.state, report.site, report.runId, 'told', () => tell(report, env));
     if (held && report.workflow === 'backup') await clearCapture(deps, report);
     await giveBack(report, env);
-    await clearFetched(env);
+    await clearFetched(report, env);
     await forgetJournals(deps.state, report.site, JOURNAL_KEPT_MS);
     return { said: `${report.outcome[0]?.toUpperCase()}${report.outcome.slice(1)}; ${told.said}` };
   });
@@ -55,11 +55,15 @@ async function planNow(report: Report, env: Env): Promise<Plan | undefined> {
 }
 
 /** What was fetched or put aside is needed as long as the state from before is not back: the way back leads through there. */
-async function clearFetched({ deps, guard, holder, plan }: PlannedEnv): Promise<void> {
+async function clearFetched(report: Report, { deps, guard, holder, plan }: PlannedEnv): Promise<void> {
   if ((await guard.read()).undo.length > 0) return;
-  const run = runTag(holder);
-  for (const tree of [scratchTree(plan, deps, run), besideTree(await homeOf(plan), plan, run)]) await removeTree(tree);
-  await clearTrees(deps.state, plan.site, holder);
+  const home = await homeOf(plan);
+  // A run that was reset has fetched under its first run id.
+  for (const firstRunId of new Set([holder.firstRunId, report.runId])) {
+    const run = runTag({ firstRunId });
+    for (const tree of [scratchTree(plan, deps, run), besideTree(home, plan, run)]) await removeTree(tree);
+    await clearTrees(deps.state, plan.site, { firstRunId });
+  }
   await dropOldAsides(deps.state, plan.site);
 }
 

@@ -26,6 +26,11 @@ export const swap = (deps: Deps) =>
     const run = runTag(holder);
     const home = await homeOf(plan);
     const site = siteIn(besideTree(home, plan, run));
+    // What a run fetched is its own: one that was reset to after that has another run id, and must not go on half-way.
+    if (!(await exists(join(site, ABOUT, MANIFEST))))
+      throw ctx.fail('RestoreFailed', 'what was fetched is not there: this run was reset', {
+        advice: 'start the restore again; the state from before comes back',
+      });
     const manifest = await readManifest(join(site, ABOUT, MANIFEST));
     const aside = asideTree(home, plan, run);
     const record = await guard.read();
