@@ -160,7 +160,8 @@ async function probe(
     timeoutMs: WAIT_MS + 60_000,
   });
   if (exitCode === 0) return JSON.parse(stdout) as ProbeAnswer;
-  if (!/not permitted/i.test(stderrTail))
+  // unshare says so before it starts anything: no rights, or a machine without such namespaces.
+  if (!/^unshare: /m.test(stderrTail))
     throw ctx.fail('ToolFailed', 'the namespace for the restored application failed');
   ctx.note('the application was not started: this machine allows no namespaces');
   return undefined;
