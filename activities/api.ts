@@ -105,6 +105,8 @@ export interface VerifyInput extends StepInput {
 
 export interface Verified extends StepResult {
   snapshot: Snapshot;
+  /** `stored` where this host does not have the key that reads it back. */
+  level: 'stored' | 'verified';
 }
 
 export interface PruneInput extends StepInput {

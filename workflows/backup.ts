@@ -94,7 +94,7 @@ async function keep(
       ...(bytes === undefined ? {} : { bytes }),
     });
     step = 'verify';
-    await run.step(label('verify', frame, repository), () =>
+    const { level } = await run.step(label('verify', frame, repository), () =>
       steps.verify(`Verify in ${repository}: listing, databases and the engine's own check`, {
         ...base,
         repository,
@@ -102,7 +102,7 @@ async function keep(
         depth: 'sample',
       }),
     );
-    entry.level = 'verified';
+    entry.level = level;
     const prunes = prepared.repositories.find(({ name }) => name === repository)?.prunes;
     step = 'prune';
     if (prunes) {
@@ -112,7 +112,7 @@ async function keep(
           repository,
           dryRun: false,
           allow: [],
-          verified: snapshot.id,
+          ...(level === 'verified' ? { verified: snapshot.id } : {}),
           source: { files, bytes: bytes ?? 0 },
         }),
       );
@@ -129,8 +129,23 @@ function label(step: string, frame: Frame, repository: string): string {
   return frame.prepared.repositories.length > 1 ? `${step} (${repository})` : step;
 }
 
+/** `stored and verified in nas; stored in safe, whose key is elsewhere`. */
+function kept(entries: RepositoryReport[]): string {
+  const names = (level: string) =>
+    entries
+      .filter((entry) => entry.level === level)
+      .map((entry) => entry.repository)
+      .join(', ');
+  const verified = names('verified');
+  const stored = names('stored');
+  return [
+    ...(verified ? [`stored and verified in ${verified}`] : []),
+    ...(stored ? [`stored in ${stored}, whose key is elsewhere`] : []),
+  ].join('; ');
+}
+
 function conclude(run: Run, entries: RepositoryReport[], isUp: boolean): Ending {
-  const good = entries.filter((entry) => entry.level === 'verified');
+  const good = entries.filter((entry) => entry.level === 'verified' || (entry.level === 'stored' && !entry.failure));
   const names = good.map((entry) => entry.repository).join(', ');
   const down = run.report.downtimeMs === undefined ? '' : `; down ${formatDuration(run.report.downtimeMs)}`;
   if (!isUp) {
@@ -142,7 +157,7 @@ function conclude(run: Run, entries: RepositoryReport[], isUp: boolean): Ending 
     return { outcome: 'failed', said: `APPLICATION DOWN; stored: ${ids.join(', ') || 'nothing'}` };
   }
   if (good.length === entries.length && run.report.failures.length === 0) {
-    return { outcome: 'completed', said: `${run.report.site} is stored and verified in ${names}${down}` };
+    return { outcome: 'completed', said: `${run.report.site} is ${kept(entries)}${down}` };
   }
   if (good.length === 0) return { outcome: 'failed', said: run.report.failures[0]?.message ?? 'no repository has it' };
   const failed = entries.filter((entry) => entry.failure).map((entry) => entry.repository);

@@ -14,6 +14,11 @@ export function repositoryOf(plan: Plan, name: string, ctx: Context): Repository
 /** What is to be verified: it may be the one that no run has verified yet. No input can say it. */
 export const NEWEST = '(newest)';
 
+/** Whether this host can read what it writes: backups that are encrypted to a key kept elsewhere it cannot (design: "Proof"). */
+export function canRead(repository: RepositorySpec): boolean {
+  return repository.recipients.length === 0 || repository.identity !== undefined;
+}
+
 /**
  * Finds a snapshot by id, start of an id or capture; `latest` is the newest regular, complete and verified one. A host
  * that knows of no verified one (a new machine) takes the newest complete one: what is fetched is checked anyway.

@@ -1,6 +1,6 @@
 import { join } from 'node:path';
 import { formatBytes } from '../../src/core/durations.js';
-import type { Manifest } from '../../src/core/manifest.js';
+import type { Manifest, Snapshot } from '../../src/core/manifest.js';
 import { shortId } from '../../src/core/names.js';
 import type { Plan, RepositorySpec } from '../../src/core/plan.js';
 import { restoreText } from '../../src/core/restore-text.js';
@@ -17,7 +17,7 @@ import { engines } from '../engines/index.js';
 import { writeDurable } from '../site/durable.js';
 import { once } from '../site/journal.js';
 import { type PlannedEnv, planned } from '../step.js';
-import { repositoryOf } from './repository-of.js';
+import { canRead, repositoryOf } from './repository-of.js';
 
 /** Stores the capture in one repository. A repeat adopts what an earlier attempt stored, if that equals the manifest. */
 export const store = (deps: Deps) =>
@@ -119,6 +119,10 @@ function bytesOf({ databases, fileSets }: Manifest): number {
   return [...databases, ...fileSets].reduce((sum, { bytes }) => sum + bytes, 0);
 }
 
+function filesOf({ databases, fileSets }: Manifest): number {
+  return databases.length + fileSets.reduce((sum, { files }) => sum + files, 0);
+}
+
 /** What an earlier attempt of this capture left: taken when it is whole, removed when it is not. */
 async function adopt(
   repository: RepositorySpec,
@@ -133,22 +137,27 @@ async function adopt(
   const surplus: string[] = [];
   for (const snapshot of left) {
     const whole =
-      adopted === undefined &&
-      snapshot.complete &&
-      (await withWorkDir(deps.state, async (dir) => {
-        const found = await compare(
-          manifest,
-          manifest.staging,
-          engine.contents(repository, snapshot.id, ctx),
-          dir,
-          ctx,
-        );
-        return found.missing === 0 && found.changed === 0 ? found : undefined;
-      }));
-    if (whole) adopted = { snapshot, bytes: snapshot.bytes ?? bytesOf(manifest), addedBytes: 0, files: whole.compared };
+      adopted === undefined && snapshot.complete && (await equals(repository, snapshot, manifest, { ctx, deps }));
+    if (whole)
+      adopted = { snapshot, bytes: snapshot.bytes ?? bytesOf(manifest), addedBytes: 0, files: filesOf(manifest) };
     else surplus.push(snapshot.id);
   }
   if (surplus.length > 0) await engine.forget(repository, surplus, ctx);
   if (adopted) ctx.note(`${repository.name}: took over what an earlier attempt had stored`);
   return adopted;
+}
+
+/** Without its key only the engine's own mark of completeness can tell. */
+async function equals(
+  repository: RepositorySpec,
+  snapshot: Snapshot,
+  manifest: Manifest,
+  { ctx, deps }: Pick<PlannedEnv, 'ctx' | 'deps'>,
+): Promise<boolean> {
+  if (!canRead(repository)) return true;
+  return withWorkDir(deps.state, async (dir) => {
+    const contents = engines[repository.engine].contents(repository, snapshot.id, ctx);
+    const { missing, changed } = await compare(manifest, manifest.staging, contents, dir, ctx);
+    return missing === 0 && changed === 0;
+  });
 }

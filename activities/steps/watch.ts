@@ -1,12 +1,13 @@
 import { gatherFacts } from '../../src/config/facts.js';
 import { derivePlan } from '../../src/config/plan.js';
 import { formatDuration } from '../../src/core/durations.js';
-import type { StepResult } from '../../src/core/report.js';
+import { LEVELS, type StepResult } from '../../src/core/report.js';
 import type { Deps } from '../deps.js';
 import { notifyAll } from '../notify/index.js';
 import { readProofs, readReports } from '../reports.js';
 import { step } from '../step.js';
 import { findSite } from './find-site.js';
+import { canRead } from './repository-of.js';
 
 /** Compares what this host knows to be verified and proven with the site's objectives, and tells people what is overdue. */
 export const watch = (deps: Deps) =>
@@ -26,11 +27,16 @@ export const watch = (deps: Deps) =>
     };
     const reports = await readReports(deps.state, site);
     const proofs = (await readProofs(deps.state, site)).filter((proof) => proof.outcome === 'proven');
-    for (const { name } of plan.repositories) {
+    for (const repository of plan.repositories) {
+      const { name } = repository;
+      // Where the key is elsewhere nothing is ever verified here: stored is the most that this host can know.
+      const enough = canRead(repository) ? ['verified', 'proven'] : LEVELS;
       const good = reports.findLast(
         (report) =>
           report.workflow === 'backup' &&
-          report.repositories.some((entry) => entry.repository === name && entry.level === 'verified'),
+          report.repositories.some(
+            (entry) => entry.repository === name && enough.some((level) => level === entry.level),
+          ),
       );
       late(`verified backup in ${name}`, good?.capturedAt, maxAgeMs);
       late(`proof of ${name}`, proofs.findLast((proof) => proof.repository === name)?.provenAt, maxProofAgeMs);

@@ -57,6 +57,7 @@ export const SHAPES: Record<string, () => Shape> = {
             throw failure('RepositoryDamaged', { step: 'verify', host: 'local', what: 'bad' });
           return {
             ...said('verify'),
+            level: 'verified',
             snapshot: { ...(await mockSteps().steps.verify({ repository } as never)).snapshot, id: snapshot ?? '' },
           };
         },

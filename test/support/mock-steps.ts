@@ -67,7 +67,7 @@ export function mockSteps(
       files: 1,
       bytes: 2,
     }),
-    verify: async ({ repository }) => ({ ...said('verify'), snapshot: snapshot(repository) }),
+    verify: async ({ repository }) => ({ ...said('verify'), snapshot: snapshot(repository), level: 'verified' }),
     prune: async () => ({ ...said('prune'), removed: 0, kept: 1 }),
     fetch: async () => ({
       ...said('fetch'),

@@ -234,3 +234,12 @@ test('a run whose end cannot be written is not told as completed', async (t) => 
   const report = await reportOf({ site: 'cms' }, steps);
   assert.equal(report.outcome, 'partial');
 });
+
+test('a repository whose key is elsewhere is stored, never called verified, and fails nothing', async (t) => {
+  if (skipWithoutServer(t, lab)) return;
+  const { steps } = mockSteps({ verify: async () => ({ ...said('verify'), snapshot: snapshot(), level: 'stored' }) });
+  const report = await reportOf({ site: 'cms' }, steps);
+  assert.equal(report.outcome, 'completed');
+  assert.equal(report.repositories[0]?.level, 'stored');
+  assert.match(report.said, /^cms is stored in nas, whose key is elsewhere/);
+});

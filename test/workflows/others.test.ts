@@ -48,7 +48,7 @@ test('verify goes through all repositories and is partial where one fails', asyn
       verify: async ({ repository }) => {
         if (repository === 'offsite')
           throw failure('RepositoryDamaged', { step: 'verify', host: 'local', what: 'one pack is bad' });
-        return { ...said('verify'), snapshot: snapshot(repository) };
+        return { ...said('verify'), snapshot: snapshot(repository), level: 'verified' };
       },
     },
     { repositories },
