@@ -184,7 +184,7 @@ export const FAILURES = {
   KeyMissing: entry(
     'never',
     'this host does not have the key that reads the backup',
-    'name the host that has it as `proveOn`',
+    'run it on the host that has the key, named there as `identity`',
   ),
   // Restore and proof
   NotApproved: entry('never', 'the restore was not approved', 'start it again and approve it'),
