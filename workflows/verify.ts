@@ -21,7 +21,7 @@ export async function verify(raw: unknown): Promise<Report> {
         const verified = await run.step('verify', () =>
           steps.verify(`Verify ${name}`, { ...base, repository: name, depth: input.depth }),
         );
-        Object.assign(entry, { snapshot: verified.snapshot.id, level: verified.level });
+        Object.assign(entry, { snapshot: verified.snapshot.id, level: verified.level ?? 'verified' });
         run.report.captureId = verified.snapshot.captureId;
       } catch (error) {
         entry.failure = run.failed('verify', error, name);
