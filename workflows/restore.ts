@@ -3,7 +3,7 @@ import type { Fetched } from '../activities/api.js';
 import { formatDuration } from '../src/core/durations.js';
 import { failure } from '../src/core/failures.js';
 import { RestoreInput } from '../src/core/inputs.js';
-import { formatAddress, parseAddress } from '../src/core/names.js';
+import { formatAddress, parseAddress, shortId } from '../src/core/names.js';
 import type { Report } from '../src/core/report.js';
 import { conduct, type Ending, type Frame } from './frame.js';
 import { parseInput, Run } from './run.js';
@@ -71,11 +71,12 @@ export async function restore(raw: unknown): Promise<Report> {
       input.approve !== undefined &&
       names(input.approve, input.site, input.snapshot, fetched);
     if (!counts) {
+      const snapshot = shortId(fetched.snapshot);
       run.waitsFor(
-        `approval of the restore of ${input.site} from ${fetched.snapshot.id} (captured ${fetched.capturedAt})`,
+        `approval of the restore of ${input.site} from ${snapshot} (captured ${fetched.capturedAt})`,
+        snapshot,
       );
-      const inTime = await condition(() => approved !== undefined, PATIENCE);
-      run.waitsFor(undefined);
+      const inTime = await condition(() => approved !== undefined, PATIENCE).finally(() => run.waitsFor(undefined));
       if (!inTime)
         throw failure('NotApproved', { step: 'approve', host: base.host, what: `nobody approved within ${PATIENCE}` });
       run.report.notes.push(`approved${approved?.by ? ` by ${approved.by}` : ''}`);
@@ -108,13 +109,13 @@ async function swapIn(frame: Frame, fetched: Fetched, input: RestoreInput): Prom
   return { outcome: 'completed', said: `${input.site} is back as of ${fetched.capturedAt}${down}` };
 }
 
-/** Whether an approval names this site and this snapshot: by its id (or the start of it), or by the words of the input. */
+/** Whether an approval names this site and this snapshot: by an id of it (or the start of one), or by the words of the input. */
 function names(approval: Approval, site: string, asked: string, fetched: Fetched): boolean {
-  const { id, captureId } = fetched.snapshot;
-  const snapshot = approval.snapshot;
+  const { snapshot } = approval;
+  const ids = [fetched.snapshot.id, fetched.snapshot.captureId];
   return (
     formatAddress(parseAddress(approval.site)) === formatAddress(parseAddress(site)) &&
-    (snapshot === asked || snapshot === captureId || (snapshot.length >= 8 && id.startsWith(snapshot)))
+    (snapshot === asked || (snapshot.length >= 8 && ids.some((id) => id.startsWith(snapshot))))
   );
 }
 
@@ -134,7 +135,7 @@ function mustMatch(approval: Approval, site: string, fetched: Fetched | undefine
     throw failure('NotApproved', {
       step: 'approve',
       host: 'holdfast',
-      what: `this run restores ${site} from ${fetched.snapshot.id}`,
+      what: `this run restores ${site} from ${shortId(fetched.snapshot)}`,
       advice: 'approve with that site and that snapshot',
     });
   }

@@ -15,6 +15,7 @@ import {
 } from '@temporalio/workflow';
 import type { z } from 'zod';
 import { failure } from '../src/core/failures.js';
+import { inputMistakes } from '../src/core/input-mistakes.js';
 import { type Address, parseAddress } from '../src/core/names.js';
 import type { Outcome, Progress, Report, StepFailure, StepResult } from '../src/core/report.js';
 import { details } from './details.js';
@@ -28,13 +29,12 @@ export const reportQuery = defineQuery<Report>('report');
 export function parseInput<S extends z.ZodType>(schema: S, raw: unknown): z.infer<S> {
   const parsed = schema.safeParse(raw);
   if (parsed.success) return parsed.data;
-  const mistakes = parsed.error.issues.map((issue) =>
-    issue.path.length > 0 ? `${issue.path.join('.')}: ${issue.message}` : issue.message,
-  );
+  const mistakes = inputMistakes(schema, raw);
   throw failure('InvalidInput', {
     step: 'start',
     host: 'holdfast',
-    what: `${mistakes.length === 1 ? 'a mistake' : `${mistakes.length} mistakes`} in the input: ${mistakes.join('; ')}`,
+    what: mistakes.length === 1 ? 'a mistake in the input' : `${mistakes.length} mistakes in the input`,
+    advice: `correct ${mistakes.length === 1 ? 'it' : 'them'} and start again\n${mistakes.join('\n')}`,
     details: { mistakes },
   });
 }
@@ -103,9 +103,12 @@ export class Run {
     this.show();
   }
 
-  waitsFor(what: string | undefined): void {
-    if (what === undefined) delete this.progress.waitsFor;
-    else this.progress.waitsFor = what;
+  /** `approve` is the snapshot that an approval has to name. */
+  waitsFor(what: string | undefined, approve?: string): void {
+    delete this.progress.waitsFor;
+    delete this.progress.approve;
+    if (what !== undefined) this.progress.waitsFor = what;
+    if (approve !== undefined) this.progress.approve = approve;
     this.show();
   }
 

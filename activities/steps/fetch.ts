@@ -62,7 +62,7 @@ async function fetched(input: FetchInput, env: PlannedEnv): Promise<Said<Fetched
   if (place.final) await moveTo(place.final, tree);
   else await rename(tree, place.tree);
   return {
-    said: `${compared} entries, ${formatBytes(restored.bytes)}, as in the manifest${input.into === 'target' ? ': they lie in restore.root' : ''}`,
+    said: `${compared} entries, ${formatBytes(restored.bytes)}, as in the manifest${input.into === 'target' ? `: they lie in ${input.target}, below restore.root` : ''}`,
     snapshot,
     repository: repository.name,
     capturedAt: manifest.capturedAt,

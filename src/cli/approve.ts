@@ -26,7 +26,7 @@ export function register(program: Command, cli: Cli): void {
           call.say(`${formatAddress(report)} waits for ${progress.waitsFor}`);
           for (const note of report.notes) call.say(`  ${note}`);
           const { snapshot } = call.options;
-          const chosen = typeof snapshot === 'string' ? snapshot : await ask(cli, report);
+          const chosen = typeof snapshot === 'string' ? snapshot : await ask(cli, report, progress);
           const said = await approve(handle, report, chosen);
           call.say(`${said}; watch it with: holdfast attach ${handle.workflowId}`);
           call.emit({ workflowId: handle.workflowId, said, exitCode: EXIT.completed });
@@ -36,9 +36,9 @@ export function register(program: Command, cli: Cli): void {
     );
 }
 
-async function ask(cli: Cli, report: Report): Promise<string | undefined> {
+async function ask(cli: Cli, report: Report, { approve: snapshot }: Progress): Promise<string | undefined> {
   if (!cli.tty || !process.stdin.isTTY) {
-    throw new CliError(EXIT.usage, `name the snapshot to approve: --snapshot ${report.captureId}`);
+    throw new CliError(EXIT.usage, `name the snapshot to approve: --snapshot ${snapshot ?? report.captureId}`);
   }
   const terminal = createInterface({ input: process.stdin, output: process.stdout });
   const answer = await terminal.question(`Type ${report.site} to replace what is there now: `);

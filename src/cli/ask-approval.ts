@@ -9,7 +9,7 @@ import { EXIT } from './exit-codes.js';
 export async function askApproval(call: Call, handle: WorkflowHandle, progress: Progress): Promise<boolean> {
   const report = await handle.query<Report>('report');
   const name = formatAddress(report);
-  const how = `holdfast approve ${handle.workflowId} --snapshot ${report.captureId}`;
+  const how = `holdfast approve ${handle.workflowId} --snapshot ${progress.approve ?? report.captureId}`;
   call.say(`${name} waits for ${progress.waitsFor}`);
   for (const note of report.notes) call.say(`  ${note}`);
   if (!call.cli.tty || call.json || !process.stdin.isTTY) {

@@ -4,8 +4,8 @@ import { basename, dirname, join, relative, resolve } from 'node:path';
 import { parse } from 'yaml';
 import { apps } from '../apps/index.js';
 import { gatherFacts } from '../config/facts.js';
-import { suggestion } from '../config/near.js';
 import { NAME } from '../core/names.js';
+import { suggestion } from '../core/near.js';
 import { CliError } from './context.js';
 import { EXIT } from './exit-codes.js';
 

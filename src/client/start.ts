@@ -2,6 +2,7 @@ import { type Client, isGrpcServiceError, type WorkflowHandleWithFirstExecutionR
 import type { SearchAttributePair } from '@temporalio/common';
 import type { z } from 'zod';
 import { failure } from '../core/failures.js';
+import { inputMistakes } from '../core/input-mistakes.js';
 import { BackupInput, PruneInput, RestoreInput, RestoreTestInput, VerifyInput } from '../core/inputs.js';
 import { parseAddress, TASK_QUEUE, type WorkflowName, workflowId } from '../core/names.js';
 import type { Report } from '../core/report.js';
@@ -68,12 +69,10 @@ async function start<S extends z.ZodType<{ site: string }>>(
 function parse<S extends z.ZodType>(workflow: string, schema: S, raw: unknown): z.infer<S> {
   const parsed = schema.safeParse(raw);
   if (parsed.success) return parsed.data;
-  const mistakes = parsed.error.issues.map(({ path, message }) =>
-    path.length > 0 ? `${path.join('.')}: ${message}` : message,
-  );
+  const mistakes = inputMistakes(schema, raw);
   throw failure('InvalidInput', {
     step: workflow,
-    host: 'this command',
+    host: 'this machine',
     what: mistakes.length === 1 ? `a mistake in the input` : `${mistakes.length} mistakes in the input`,
     details: { mistakes },
   });

@@ -1,7 +1,7 @@
 import { apps } from '../apps/index.js';
+import { suggestion } from '../core/near.js';
 import { checkTimezone } from './checks.js';
 import { type Finding, type Path, toFindings } from './findings.js';
-import { suggestion } from './near.js';
 import type { Partly, PartlyConfig } from './partly.js';
 import type { SiteLines } from './schema-site.js';
 import { checkCron } from './times.js';

@@ -1,7 +1,7 @@
+import { suggestion } from '../core/near.js';
 import { checkRepository } from './check-repository.js';
 import { checkSite } from './check-site.js';
 import type { Finding } from './findings.js';
-import { suggestion } from './near.js';
 import { checkOverlaps } from './overlaps.js';
 import { entries, type PartlyConfig } from './partly.js';
 import { secretsInTexts } from './plain-secrets.js';

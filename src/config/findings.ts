@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { suggestion } from './near.js';
+import { suggestion } from '../core/near.js';
 import { ConfigFile } from './schema.js';
 
 /** One mistake and where in the config it is, as the path of keys. */

@@ -1,7 +1,7 @@
 import { Cron } from 'croner';
 import { cronToCalendars, SPREAD_WORDS } from '../client/cron.js';
+import { nearest } from '../core/near.js';
 import type { Finding } from './findings.js';
-import { nearest } from './near.js';
 
 export function isTimezone(zone: string): boolean {
   try {

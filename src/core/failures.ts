@@ -18,7 +18,7 @@ export const FAILURES = {
   InvalidInput: entry(
     'never',
     'a workflow was started with an input that is not what it takes',
-    'start it again with the fields named here',
+    'correct it and start again',
   ),
   InvalidConfig: entry(
     'never',

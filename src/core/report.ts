@@ -114,4 +114,6 @@ export interface Progress {
   since: string;
   outcome?: Outcome;
   waitsFor?: string;
+  /** The snapshot that an approval has to name. */
+  approve?: string;
 }

@@ -248,7 +248,7 @@ test('a site that is backed up online is never stopped', opts, async () => {
 
 test('bad inputs end the run at once, and name each mistake', opts, async () => {
   const cases: [workflow: string, input: unknown, ...told: RegExp[]][] = [
-    ['backup', 'cms', /InvalidInput/, /expected object/],
+    ['backup', 'cms', /InvalidInput/, /must be an object/],
     ['backup', undefined, /InvalidInput/],
     ['backup', { site: 'cms', repository: 'nas', force: true }, /repository/, /force/],
     ['backup', {}, /site/],

@@ -54,8 +54,8 @@ test('an input that is not what it takes ends the run at once and names every mi
   if (skipWithoutServer(t, lab)) return;
   const { steps, calls } = mockSteps();
   for (const [input, words] of [
-    [undefined, ['expected object']],
-    ['cms', ['expected object']],
+    [undefined, ['must be an object']],
+    ['cms', ['must be an object']],
     [{}, ['site']],
     [{ site: '../etc', level: 'some', extra: 1 }, ['site', 'level', 'extra']],
   ] as const) {

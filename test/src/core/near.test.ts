@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import fc from 'fast-check';
-import { nearest, suggestion } from '../../../src/config/near.js';
+import { nearest, suggestion } from '../../../src/core/near.js';
 
 const KEYS = ['root', 'repositories', 'service', 'services', 'schedule', 'restoreTest'];
 
