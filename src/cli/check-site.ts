@@ -44,7 +44,7 @@ export async function checkSite(config: Config, site: string, options: SiteCheck
   findings.push(...(await Promise.all(plan.repositories.map((one) => checkRepository(site, one, ctx, options.init)))));
   findings.push(
     ...plan.uncovered.map((left) =>
-      warn(`${site}: coverage`, `${left} is neither included nor excluded`, `holdfast explain ${site}`),
+      warn(`${site}: coverage`, `${left} is neither included nor excluded; see`, `holdfast explain ${site}`),
     ),
   );
   findings.push(...notes.map((note) => warn(`${site}: note`, note)));

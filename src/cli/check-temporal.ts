@@ -17,11 +17,11 @@ async function retention(client: Client): Promise<Finding> {
   const { namespace } = client.options;
   const { config } = await client.workflowService.describeNamespace({ namespace });
   const days = Number(config?.workflowExecutionRetentionTtl?.seconds ?? 0) / DAY_SECONDS;
-  const said = `namespace ${namespace} keeps finished runs for ${Math.round(days)} days`;
+  const said = `namespace ${namespace} keeps finished runs for ${Math.round(days)} ${Math.round(days) === 1 ? 'day' : 'days'}`;
   if (days >= LEAST_RETENTION_DAYS) return ok('Temporal', said);
   return warn(
     'Temporal',
-    `${said}; reports stay on this host, but their runs vanish from the UI`,
+    `${said}; reports stay on this host, but their runs vanish from the UI; keep them longer`,
     `temporal operator namespace update -n ${namespace} --retention 365d`,
   );
 }
@@ -36,7 +36,7 @@ async function workers(client: Client, host: string): Promise<Finding[]> {
     queues.map(async ({ queue, type }) => {
       const found = await pollers(client, queue, type);
       if (found.length > 0) return ok(`queue ${queue}`, found.map(({ identity }) => identity).join(', '));
-      return failed(`queue ${queue}`, 'no worker polls it: a run would only wait', 'holdfast worker');
+      return failed(`queue ${queue}`, 'no worker polls it, so a run would only wait; start one', 'holdfast worker');
     }),
   );
 }
@@ -46,5 +46,5 @@ async function schedules(client: Client, config: Config, host: string): Promise<
   const open = changes.filter(({ change }) => change !== 'keep');
   if (open.length === 0) return ok('schedules', `${changes.length}, as in the config`);
   const said = open.map(({ id, change }) => `${change} ${id}`).join(', ');
-  return warn('schedules', `not as in the config: ${said}`, 'holdfast schedule apply');
+  return warn('schedules', `not as in the config (${said}); make them so`, 'holdfast schedule apply');
 }

@@ -54,7 +54,7 @@ async function temporal(call: Call, config: Config, host: string): Promise<Findi
     return await withTemporal(call, (client) => checkTemporal(client, config, host));
   } catch (error) {
     if (!isTemporalAway(error)) throw error;
-    return [failed('Temporal', `does not answer at ${resolveWhere(whereOf(call)).address}`, 'holdfast dev')];
+    return [failed('Temporal', `does not answer at ${resolveWhere(whereOf(call)).address}; start it`, 'holdfast dev')];
   }
 }
 
@@ -74,7 +74,8 @@ const MARKS = { ok: ' ', warn: '!', failed: 'x' } as const;
 /** The findings, and last the one command to type next: what helps against the worst of them. */
 function tell(call: Call, findings: Finding[], exitCode: ExitCode, done = 'holdfast status'): ExitCode {
   const width = Math.max(...findings.map(({ about }) => about.length));
-  for (const { result, about, said } of findings) call.say(`${MARKS[result]} ${about.padEnd(width)}  ${said}`);
+  for (const { result, about, said, next } of findings)
+    call.say(`${MARKS[result]} ${about.padEnd(width)}  ${said}${next ? `: ${next}` : ''}`);
   const worst = findings.find(({ result, next }) => result === 'failed' && next);
   const failures = findings.filter(({ result }) => result === 'failed').length;
   const warnings = findings.filter(({ result, next }) => result === 'warn' && next);

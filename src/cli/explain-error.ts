@@ -12,7 +12,11 @@ export function explainFailure(error: unknown): { code: number; message: string;
     };
   }
   if (isTemporalAway(error)) {
-    return { code: EXIT.temporalAway, message: `Temporal does not answer: ${firstLine(error)}`, mistakes: [] };
+    return {
+      code: EXIT.temporalAway,
+      message: `Temporal does not answer (${firstLine(error)}); start it, as with: holdfast dev, or name it with --address`,
+      mistakes: [],
+    };
   }
   return {
     code: EXIT.failed,
