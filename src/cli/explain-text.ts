@@ -81,8 +81,8 @@ function databaseRow(plan: Plan, { name, kind, path, format, mode }: DatabaseSpe
   return [
     'database',
     name,
-    relative(plan.root, path) || path,
     `${kind}, ${format === 'sql' ? 'as SQL text' : 'as a file'}, ${how}`,
+    relative(plan.root, path) || path,
   ];
 }
 
@@ -90,7 +90,7 @@ function fileSetRow(plan: Plan, set: FileSetSpec): string[] {
   const what =
     set.include.length > 0 ? set.include.map((one) => below(plan, set, one)).join(', ') : below(plan, set, '');
   const when = set.change === 'immutable' ? 'stored after the restart' : 'copied while it is stopped';
-  return ['files', set.name, what, `${when}${set.optional ? '; may be absent' : ''}`];
+  return ['files', set.name, `${when}${set.optional ? '; may be absent' : ''}`, what];
 }
 
 function below(plan: Plan, set: FileSetSpec, pattern: string): string {

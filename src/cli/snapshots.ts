@@ -2,7 +2,7 @@ import type { Command } from 'commander';
 import { formatBytes } from '../core/durations.js';
 import type { Snapshot } from '../core/manifest.js';
 import { shortId } from '../core/names.js';
-import type { Level } from '../core/report.js';
+import type { Level, RepositoryReport } from '../core/report.js';
 import type { Call, Cli } from './context.js';
 import { EXIT, type ExitCode } from './exit-codes.js';
 import { onHost, planOnHost } from './on-host.js';
@@ -26,12 +26,14 @@ export function register(program: Command, cli: Cli): void {
 async function snapshots(call: Call): Promise<ExitCode> {
   const plan = await planOnHost(call, call.args[0] ?? '', call.options.repository);
   const { ctx } = await onHost(call, 'snapshots', plan.site);
-  const [{ engines }, { knownLevels }, { openState }] = await Promise.all([
+  const [{ engines }, { knownLevels, readReports }, { openState }] = await Promise.all([
     import('../../activities/engines/index.js'),
     import('../../activities/reports.js'),
     import('../../activities/site/state.js'),
   ]);
   const state = await openState(stateDirOf(call));
+  // A restic before 0.17 does not tell the size of a snapshot; the run that made it does.
+  const stored = (await readReports(state, plan.site)).flatMap(({ repositories }) => repositories);
   const failures: { repository: string; message: string }[] = [];
   const found = await Promise.all(
     plan.repositories.map(async (repository): Promise<Shown[]> => {
@@ -39,6 +41,7 @@ async function snapshots(call: Call): Promise<ExitCode> {
         const all = await engines[repository.engine].list(repository, plan.siteId, ctx);
         const { verified, proven } = await knownLevels(state, plan.site, repository.name);
         return all.map((one) => ({
+          ...sizeOf(one, stored),
           ...one,
           level: proven.has(one.id) ? 'proven' : verified.has(one.id) ? 'verified' : 'stored',
         }));
@@ -57,6 +60,11 @@ async function snapshots(call: Call): Promise<ExitCode> {
   const exitCode = failures.length === 0 ? EXIT.completed : all.length > 0 ? EXIT.partial : EXIT.failed;
   call.emit({ site: plan.site, snapshots: all, failures, exitCode });
   return exitCode;
+}
+
+function sizeOf({ repository, id }: Snapshot, stored: RepositoryReport[]): { bytes?: number } {
+  const entry = stored.find((each) => each.repository === repository && each.snapshot === id && each.bytes);
+  return entry?.bytes === undefined ? {} : { bytes: entry.bytes };
 }
 
 function row({ capturedAt, captureId, repository, id, level, bytes, kind, complete }: Shown): string[] {

@@ -70,8 +70,8 @@ Stopped, and started again
   app  process  up when http://127.0.0.1:8080/ answers 200
 
 Captured
-  database  wiki   wiki.sqlite  sqlite, as a file, while it is stopped
-  files     pages  pages        stored after the restart
+  database  wiki   sqlite, as a file, while it is stopped  wiki.sqlite
+  files     pages  stored after the restart                pages
 
 Excluded
   pages/tmp
