@@ -30,7 +30,7 @@ export const PREPARED: Prepared = {
 
 export function snapshot(repository = 'nas'): Snapshot {
   return {
-    id: 'abcdef0123456789',
+    id: 'abcdef0123456789'.padEnd(64, '0'),
     repository,
     captureId: '11111111-2222-3333-4444-555555555555',
     runId: 'backup-cms',
