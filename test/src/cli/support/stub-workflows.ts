@@ -41,7 +41,9 @@ export async function backup(input: { site: string; reason?: string }): Promise<
     startedAt: new Date().toISOString(),
     endedAt: new Date().toISOString(),
     captureId: '1f0e9d8c-0000-4000-8000-000000000000',
-    repositories: [{ repository: 'nas', engine: 'archive', offsite: false, snapshot: 'abcdef01'.padEnd(64, '2'), level: 'verified' }],
+    repositories: [
+      { repository: 'nas', engine: 'archive', offsite: false, snapshot: 'abcdef01'.padEnd(64, '2'), level: 'verified' },
+    ],
     steps: [],
     failures: answer?.type
       ? [{ step: 'store', type: answer.type, message: `store on local: ${answer.type}; do this` }]
