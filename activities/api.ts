@@ -100,6 +100,8 @@ export interface VerifyInput extends StepInput {
   repository: string;
   /** Absent: the newest. */
   snapshot?: string;
+  /** What the store step has just made: it need not be looked up. */
+  known?: Snapshot;
   depth: 'structure' | 'sample' | 'full';
 }
 

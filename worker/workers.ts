@@ -23,7 +23,7 @@ export interface WorkersOptions {
 }
 
 /** Cancels reach a step on the answer to its heartbeat: so often one is sent at least. */
-const HEARTBEAT_THROTTLE = '5s';
+const HEARTBEAT_THROTTLE = '2s';
 
 const CONFIG_PLACES = ['holdfast.yaml', '/etc/holdfast/holdfast.yaml'] as const;
 
@@ -42,7 +42,13 @@ export async function createWorkers(options: WorkersOptions): Promise<Worker[]> 
     // Activities that start an application must not be cut off by a restart of the worker.
     shutdownGraceTime: '1s',
   } as const;
-  const workflows = { ...common, taskQueue: TASK_QUEUE, workflowBundle: await workflowBundle() };
+  const workflows = {
+    ...common,
+    taskQueue: TASK_QUEUE,
+    workflowBundle: await workflowBundle(),
+    // The next step of a run whose worker has died waits so long for that worker, and the application may be down meanwhile.
+    stickyQueueScheduleToStartTimeout: '1s',
+  };
   const host = { ...common, taskQueue: hostQueue(deps.host), activities: { ...hostSteps(deps) } };
   const transfer = {
     ...common,

@@ -100,6 +100,7 @@ async function keep(
         ...base,
         repository,
         snapshot: snapshot.id,
+        known: snapshot,
         depth: 'sample',
       }),
     );

@@ -22,8 +22,8 @@ const CLASSES = {
     scheduleToCloseTimeout: '12h',
     heartbeatTimeout: '30s',
   },
-  /** Steps while the application is down: a dead worker is seen within 10 s (the watchdog sees it within one). */
-  section: { ...common, startToCloseTimeout: '1h', scheduleToCloseTimeout: '2h', heartbeatTimeout: '10s' },
+  /** Steps while the application is down: a dead worker is seen within 7 s (the watchdog sees it within one). */
+  section: { ...common, startToCloseTimeout: '1h', scheduleToCloseTimeout: '2h', heartbeatTimeout: '7s' },
   /** Bringing the application up: no limit at all, and no queue time limit either. */
   start: {
     ...common,

@@ -7,7 +7,9 @@ import type { Context } from '../contracts.js';
 import { services } from '../services/index.js';
 
 const PROBE_MS = 2_000;
-const FIRST_PAUSE_MS = 25;
+/** An application is asked again after a small part of the time that it has taken: what is late costs little downtime. */
+const PAUSE_PART = 0.04;
+const SHORTEST_PAUSE_MS = 25;
 const LONGEST_PAUSE_MS = 500;
 
 /**
@@ -20,13 +22,16 @@ export async function waitHealthy(
   withinMs: number,
   units: string[] = [],
 ): Promise<void> {
-  const end = performance.now() + withinMs;
-  for (let pause = FIRST_PAUSE_MS; ; pause = Math.min(pause * 1.2, LONGEST_PAUSE_MS)) {
+  const began = performance.now();
+  const end = began + withinMs;
+  for (;;) {
     const said = await probe(spec, units, ctx);
     if (said === 'healthy') return;
     const left = end - performance.now();
     if (left <= 0) throw ctx.fail('NotHealthy', `${spec.name} is not healthy after ${withinMs} ms: ${said}`);
     ctx.beat();
+    const part = PAUSE_PART * (performance.now() - began);
+    const pause = Math.min(LONGEST_PAUSE_MS, Math.max(SHORTEST_PAUSE_MS, part));
     await sleep(Math.min(pause, left), undefined, { signal: ctx.signal }).catch(() => ctx.signal.throwIfAborted());
   }
 }

@@ -25,7 +25,7 @@ export const verify = (deps: Deps) =>
   planned<VerifyInput, Verified>(deps, 'verify', async (input, env) => {
     const { plan, ctx } = env;
     const repository = repositoryOf(plan, input.repository, ctx);
-    const snapshot = await findSnapshot(repository, input.snapshot ?? NEWEST, env);
+    const snapshot = input.known ?? (await findSnapshot(repository, input.snapshot ?? NEWEST, env));
     if (!snapshot) throw ctx.fail('SnapshotMissing', `${repository.name} has no snapshot of ${plan.site}`);
     const compared = canRead(repository)
       ? await withWorkDir(deps.state, (dir) => readBack(repository, snapshot, dir, env))
