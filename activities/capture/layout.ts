@@ -2,7 +2,7 @@ import { join } from 'node:path';
 import type { StateDir } from '../site/api.js';
 
 /**
- * Where a capture lies. It is written as `<captures>/<id>-<attempt>.partial` and committed by one rename to
+ * Where a capture lies. It is written as `<captures>/<id>-<attempt>-<random>.partial` and committed by one rename to
  * `<staging>/current`: the same path each time, so that engines find their parent snapshot. What is in it:
  * `manifest.json`, `holdfast.yaml`, `RESTORE.md`, `databases/`, `files/<set>/`, `lists/<set>.jsonl`, `reports/`.
  */

@@ -1,3 +1,4 @@
+import { randomUUID } from 'node:crypto';
 import { mkdir, readdir, rename, rm } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { formatBytes } from '../../src/core/durations.js';
@@ -63,17 +64,35 @@ export const dump = (deps: Deps) =>
     }),
   );
 
-/** Each attempt writes its own directory; what earlier attempts and captures of this site left goes. */
+/**
+ * Each attempt writes a directory of its own name: a run that was reset has the capture id of the one that still dumps. What
+ * earlier attempts and captures of this site left goes.
+ */
 async function freshDirectory({ state }: Deps, { site, captureId }: Input, attempt: number): Promise<string> {
   const captures = state.captures(site);
   for (const old of await readdir(captures)) {
     // A frozen attempt that thaws must not clear what a later one writes.
     const later = old.startsWith(`${captureId}-`) && Number.parseInt(old.slice(captureId.length + 1), 10) > attempt;
-    if (old.endsWith('.partial') && !later) await rm(join(captures, old), { recursive: true, force: true });
+    if (old.endsWith('.partial') && !later) await discard(captures, old);
+    if (old.startsWith(DISCARDED)) await rm(join(captures, old), { recursive: true, force: true });
   }
-  const dir = join(captures, `${captureId}-${attempt}.partial`);
+  const dir = join(captures, `${captureId}-${attempt}-${randomUUID()}.partial`);
   await mkdir(join(dir, DATABASES), { recursive: true, mode: 0o700 });
   return dir;
+}
+
+const DISCARDED = 'discarded-';
+
+/** By its name first, at once: an attempt that still writes there can no longer commit it, rather than commit what is left of it. */
+async function discard(captures: string, name: string): Promise<void> {
+  const aside = join(captures, `${DISCARDED}${randomUUID()}`);
+  try {
+    await rename(join(captures, name), aside);
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error;
+    return;
+  }
+  await rm(aside, { recursive: true, force: true });
 }
 
 async function dumpDatabases(
@@ -109,8 +128,7 @@ async function commit(
   { guard, ctx, deps }: PlannedEnv,
 ): Promise<void> {
   const { staging } = manifest;
-  const old = join(deps.state.captures(site), `old-${manifest.captureId}.partial`);
-  await rm(old, { recursive: true, force: true });
+  const old = join(deps.state.captures(site), `old-${randomUUID()}.partial`);
   const move = epoch === undefined ? rename : (from: string, to: string) => guard.commit(epoch, from, to, ctx);
   if (await exists(staging)) await move(staging, old);
   await move(dir, staging);

@@ -111,6 +111,7 @@ async function clearCapture({ state }: Deps, report: Report): Promise<void> {
   await rm(stagingOf(state, report.site), { recursive: true, force: true });
   const captures = state.captures(report.site);
   for (const name of await readdir(captures)) {
-    if (name.endsWith('.partial')) await rm(join(captures, name), { recursive: true, force: true });
+    if (name.endsWith('.partial') || name.startsWith('discarded-'))
+      await rm(join(captures, name), { recursive: true, force: true });
   }
 }
