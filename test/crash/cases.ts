@@ -21,12 +21,15 @@ export type Blow = 'worker' | 'both' | 'tool' | 'reboot' | 'cancel' | 'terminate
 const DOWN: readonly Step[] = ['stop', 'checkpoint', 'dump', 'start'];
 const TOOLS: readonly Step[] = ['checkpoint', 'dump', 'store', 'verify'];
 
+/** The suite plays the same cases each time, so that a change is what makes a difference; other seeds are for looking further. */
+const USUAL_SEED = 20261121;
+
 /**
  * Every blow in each step where it differs from the others (HOLDFAST_CRASH_CASES: random ones besides, up to so many in
  * all). HOLDFAST_CRASH_SEED gives the same ones again.
  */
 export function casesOf(env: NodeJS.ProcessEnv): { cases: Case[]; seed: number } {
-  const seed = Number(env.HOLDFAST_CRASH_SEED ?? Math.floor(Math.random() * 1e6));
+  const seed = Number(env.HOLDFAST_CRASH_SEED ?? USUAL_SEED);
   const count = Number(env.HOLDFAST_CRASH_CASES ?? 0);
   const random = randomOf(seed);
   const make = (moment: Case['moment'], blow: Blow): Case => ({
