@@ -10,6 +10,12 @@ export function stagingOf(state: StateDir, site: string): string {
   return join(state.staging(site), 'current');
 }
 
+/** What an attempt no longer writes goes by this name until it is removed. */
+export const DISCARDED = 'discarded-';
+
+/** Whether an entry of `captures` is half-done or discarded: nobody reads it once its run has ended. */
+export const isLeftover = (name: string): boolean => name.endsWith('.partial') || name.startsWith(DISCARDED);
+
 export const MANIFEST = 'manifest.json';
 export const CONFIG = 'holdfast.yaml';
 export const RESTORE_TEXT = 'RESTORE.md';

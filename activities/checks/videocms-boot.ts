@@ -1,8 +1,9 @@
-import { chmod, lstat, mkdir, readdir, rm } from 'node:fs/promises';
+import { chmod, mkdir, readdir, rm } from 'node:fs/promises';
 import { basename, join, relative, resolve } from 'node:path';
 import { isWithin } from '../../src/apps/coverage.js';
 import type { Check } from '../../src/core/report.js';
 import { ABOUT } from '../capture/arrange.js';
+import { exists } from '../capture/copy.js';
 import { sha256Of } from '../capture/lines.js';
 import type { Context, Restored } from '../contracts.js';
 import { findProgram } from '../tools/programs.js';
@@ -25,8 +26,6 @@ const SWITCHES = [
 ];
 /** The program's own files: left out of backups, and looked for in its working directory. */
 const PROGRAM = ['views', 'public'];
-
-const exists = async (path: string) => (await lstat(path).catch(() => undefined)) !== undefined;
 
 /** Starts the restored VideoCMS in a network of its own on a copy, asks for its config, and plays one segment. */
 export async function bootVideocms(restored: Restored, ctx: Context): Promise<Check[]> {

@@ -1,11 +1,13 @@
 import { readlink } from 'node:fs/promises';
 import { hostname } from 'node:os';
 import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { isFailure } from '../../src/core/failures.js';
 import type { RepositorySpec } from '../../src/core/plan.js';
 import type { Context, RunOptions, RunResult } from '../contracts.js';
+import { stat } from '../site/marks.js';
 import { classify, Lock, parseLine, RESTIC_CODES } from '../tools/restic.js';
-import { assertMounted, exists } from './location.js';
+import { assertMounted } from './location.js';
 
 /** Environment and global flags of every call. Password and credentials never become an argument. */
 export async function callOf(
@@ -102,6 +104,20 @@ const FIRST_PID_NAMESPACE = 'pid:[4026531836]';
 /** restic refreshes a lock every 5 minutes and calls it stale after 30. */
 const STALE_MS = 30 * 60_000;
 
+/** Some parents take seconds to note the end of a child that they adopted. */
+const NOTED_WITHIN_MS = 10_000;
+
+/** Whether a process has ended. One whose end nobody noted (a zombie) is waited for: restic itself takes it for alive. */
+async function isGone(pid: number): Promise<boolean> {
+  const until = performance.now() + NOTED_WITHIN_MS;
+  let found = stat(pid);
+  while (found && 'ZX'.includes(found.state) && performance.now() < until) {
+    await sleep(100);
+    found = stat(pid);
+  }
+  return found === undefined;
+}
+
 /**
  * `restic unlock` (never --remove-all) where each lock is stale: its process on this host is dead, or it was not
  * refreshed for 30 min. Inside a container every process of another one looks dead, so there only age counts.
@@ -116,7 +132,7 @@ async function clearStaleLocks(repo: RepositorySpec, ctx: Context): Promise<void
     const lock = Lock.safeParse(parseLine(text.replace(/\n/g, ' ').trim())).data;
     if (!lock) continue; // released meanwhile
     const old = Date.now() - Date.parse(lock.time) > STALE_MS;
-    const dead = seesAll && lock.hostname === hostname() && !(await exists(`/proc/${lock.pid}`));
+    const dead = seesAll && lock.hostname === hostname() && (await isGone(lock.pid));
     if (!old && !dead)
       throw ctx.fail(
         'RepositoryLocked',

@@ -7,7 +7,7 @@ import type { Plan } from '../../src/core/plan.js';
 import { HOLDFAST_VERSION } from '../../src/core/version.js';
 import type { Captured, CaptureInput } from '../api.js';
 import { copyMutableSets, exists } from '../capture/copy.js';
-import { DATABASES, MANIFEST, stagingOf } from '../capture/layout.js';
+import { DATABASES, DISCARDED, MANIFEST, stagingOf } from '../capture/layout.js';
 import type { Fence } from '../contracts.js';
 import { databases } from '../databases/index.js';
 import type { Deps } from '../deps.js';
@@ -80,8 +80,6 @@ async function freshDirectory({ state }: Deps, { site, captureId }: Input, attem
   await mkdir(join(dir, DATABASES), { recursive: true, mode: 0o700 });
   return dir;
 }
-
-const DISCARDED = 'discarded-';
 
 /** By its name first, at once: an attempt that still writes there can no longer commit it, rather than commit what is left of it. */
 async function discard(captures: string, name: string): Promise<void> {

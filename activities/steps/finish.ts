@@ -9,7 +9,7 @@ import type { Plan } from '../../src/core/plan.js';
 import type { Report, StepResult } from '../../src/core/report.js';
 import type { FinishInput } from '../api.js';
 import { dropOldAsides } from '../aside.js';
-import { stagingOf } from '../capture/layout.js';
+import { isLeftover, stagingOf } from '../capture/layout.js';
 import type { Context } from '../contracts.js';
 import type { Deps } from '../deps.js';
 import { notifyAll } from '../notify/index.js';
@@ -111,7 +111,6 @@ async function clearCapture({ state }: Deps, report: Report): Promise<void> {
   await rm(stagingOf(state, report.site), { recursive: true, force: true });
   const captures = state.captures(report.site);
   for (const name of await readdir(captures)) {
-    if (name.endsWith('.partial') || name.startsWith('discarded-'))
-      await rm(join(captures, name), { recursive: true, force: true });
+    if (isLeftover(name)) await rm(join(captures, name), { recursive: true, force: true });
   }
 }

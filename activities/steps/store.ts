@@ -6,6 +6,7 @@ import type { Plan, RepositorySpec } from '../../src/core/plan.js';
 import { restoreText } from '../../src/core/restore-text.js';
 import type { Stored, StoreInput } from '../api.js';
 import { compare } from '../capture/compare.js';
+import { exists } from '../capture/copy.js';
 import { inTurn } from '../capture/in-turn.js';
 import { MANIFEST, RESTORE_TEXT, stagingOf } from '../capture/layout.js';
 import { readLines } from '../capture/lines.js';
@@ -57,7 +58,9 @@ async function prepareCapture(input: StoreInput, env: PlannedEnv): Promise<Manif
     });
   }
   const manifest = await seal(deps.state, plan, ctx);
-  await writeDurable(join(manifest.staging, RESTORE_TEXT), textFor(manifest, plan));
+  // Once: another repository's engine may be reading the staging directory by now.
+  const text = join(manifest.staging, RESTORE_TEXT);
+  if (!(await exists(text))) await writeDurable(text, textFor(manifest, plan));
   return manifest;
 }
 
