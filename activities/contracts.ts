@@ -108,9 +108,28 @@ export interface Dumped {
   bytes: number;
   sha256: string;
   fingerprint: Fingerprint;
-  mode: number;
-  uid: number;
-  gid: number;
+  /** Files beside the dump, relative as `file` is: grants, roles. */
+  also?: { file: string; bytes: number; sha256: string }[];
+  consistency?: 'full' | 'crash-like';
+  /** Owner and mode of the database where it is a file on the host. */
+  mode?: number;
+  uid?: number;
+  gid?: number;
+}
+
+/**
+ * How a restore exchanges a database that lives in a server. `tag` names the run; names made of it tell what is whose. Each is
+ * idempotent: a repeat goes on where the last attempt ended.
+ */
+export interface Exchangeable<D extends DatabaseSpec = DatabaseSpec> {
+  /** Loads a dump beside the live one, while the application runs; what an earlier attempt loaded goes first. */
+  stage(spec: D, file: string, tag: string, ctx: Context): Promise<{ said: string }>;
+  /** The live one goes aside, the staged one takes its place. */
+  exchange(spec: D, tag: string, fence: Fence, ctx: Context): Promise<void>;
+  /** The one put aside comes back, the restored one goes back to where it was staged. Nothing to take back is fine. Runs under the site's lock already. */
+  takeBack(spec: D, tag: string, ctx: Context): Promise<void>;
+  /** Removes what carries this tag: staged, or put aside. */
+  drop(spec: D, tag: string, ctx: Context): Promise<void>;
 }
 
 export interface Database<D extends DatabaseSpec = DatabaseSpec> {
@@ -121,13 +140,17 @@ export interface Database<D extends DatabaseSpec = DatabaseSpec> {
   checkpoint?(spec: D, fence: Fence | undefined, ctx: Context): Promise<{ said: string }>;
   /** Writes the dump below `dir` (which exists and is empty), durable on return. `fence` is absent for an online dump. */
   dump(spec: D, dir: string, fence: Fence | undefined, ctx: Context): Promise<Dumped>;
-  /**
-   * Reads the fingerprint of a database file or dump as it lies, without changing it. `format` is a dump's, or `live` for a
-   * database that an application may have open: what is only in its log counts too.
-   */
+  /** The fingerprint of the database that an application may have open: what is only in its log counts too. */
+  live(spec: D, ctx: Context): Promise<Fingerprint>;
+  /** Reads the fingerprint of a dump of this format as it lies, without changing it. */
   inspect(file: string, format: string, ctx: Context): Promise<Fingerprint>;
-  /** Loads a dump into a scratch database at `target` and checks it in full (integrity). Returns its fingerprint. */
+  /**
+   * Loads a dump into a scratch database at `target` and checks it in full (integrity). Returns its fingerprint. `target` is the
+   * file to make, or, for a kind with a server, a directory for a throw-away server.
+   */
   load(file: string, format: string, target: string, ctx: Context): Promise<Fingerprint>;
+  /** Set for a kind that lives in a server. */
+  exchangeable?: Exchangeable<D>;
   /** Names beside the database that must not survive a restore: `-wal`, `-shm`, `-journal`. */
   sidecars(path: string): string[];
 }
@@ -229,6 +252,15 @@ export interface Restored {
 }
 
 export interface AppChecks {
+  /** What must hold of the application before anything stops, besides databases and files; throws a failure of the catalogue. */
+  preflight?(plan: Plan, ctx: Context): Promise<void>;
+  /** Runs first in the `dump` step: exports that the application itself must make. Returns notes for the report. */
+  beforeCapture?(plan: Plan, ctx: Context): Promise<void>;
+  /** Runs after a repository took the capture: throws where what the capture refers to may have gone meanwhile (garbage collection). */
+  afterStore?(
+    capture: { manifest: Manifest; file: (relative: string) => string; plan: Plan },
+    ctx: Context,
+  ): Promise<void>;
   /** Absolute host paths of files (or directories) that the captured databases refer to, streamed. `staging` holds the capture. */
   references?(
     capture: { manifest: Manifest; file: (relative: string) => string; plan: Plan },

@@ -14,12 +14,11 @@ export async function changesSince(
   const changes: string[] = [];
   const wanted = ({ name }: { name: string }) => only?.includes(name) ?? true;
   for (const entry of manifest.databases.filter(wanted)) {
-    const kind = databases[entry.kind as keyof typeof databases];
     const then = entry.fingerprint.tables;
     let now: Record<string, number> | undefined;
     try {
-      const live = plan.databases.find(({ name }) => name === entry.name)?.path ?? entry.path;
-      now = (await kind.inspect(live, 'live', ctx)).tables;
+      const live = plan.databases.find(({ name }) => name === entry.name);
+      now = live && (await databases[live.kind].live(live, ctx)).tables;
     } catch {
       // The live state may be a wreck: that is why it is restored.
       ctx.signal.throwIfAborted();
@@ -28,7 +27,7 @@ export async function changesSince(
       );
       continue;
     }
-    const names = [...new Set([...Object.keys(now), ...Object.keys(then)])].sort();
+    const names = [...new Set([...Object.keys(now ?? {}), ...Object.keys(then)])].sort();
     const different = names.filter((name) => now?.[name] !== then[name]);
     changes.push(
       different.length === 0

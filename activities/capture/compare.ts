@@ -45,7 +45,9 @@ async function* listed(contents: AsyncIterable<ListedFile>, ctx: Context): Async
 }
 
 async function* wanted(manifest: Manifest, staging: string): AsyncGenerator<string> {
-  for (const database of manifest.databases) yield line(join(manifest.staging, database.file), 'f', database.bytes);
+  for (const database of manifest.databases)
+    for (const { file, bytes } of [database, ...(database.also ?? [])])
+      yield line(join(manifest.staging, file), 'f', bytes);
   for (const set of manifest.fileSets) {
     const root = rootInSnapshot(manifest, set);
     for await (const text of readLines(join(staging, set.list))) {

@@ -14,13 +14,13 @@ export interface Piece {
   to: string;
 }
 
+/** Databases that are files on the host; the dumps of others stay where they were staged. */
 export function databasePieces(manifest: Manifest, tree: string): (Piece & { entry: DatabaseEntry })[] {
-  return manifest.databases.map((entry) => ({
-    name: entry.name,
-    from: join(tree, manifest.staging, entry.file),
-    to: entry.path,
-    entry,
-  }));
+  return manifest.databases.flatMap((entry) =>
+    entry.path === undefined
+      ? []
+      : [{ name: entry.name, from: join(tree, manifest.staging, entry.file), to: entry.path, entry }],
+  );
 }
 
 export function setPieces(manifest: Manifest, tree: string): (Piece & { entry: FileSetEntry })[] {

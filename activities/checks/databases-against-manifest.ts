@@ -4,6 +4,7 @@ import { isFailure } from '../../src/core/failures.js';
 import type { DatabaseEntry, Fingerprint } from '../../src/core/manifest.js';
 import type { DatabaseSpec } from '../../src/core/plan.js';
 import type { Check } from '../../src/core/report.js';
+import { ABOUT } from '../capture/arrange.js';
 import { sha256Of } from '../capture/lines.js';
 import type { Context, Restored } from '../contracts.js';
 import { databases } from '../databases/index.js';
@@ -31,13 +32,16 @@ export async function databasesAgainstManifest(restored: Restored, ctx: Context)
 async function oneDatabase(entry: DatabaseEntry, restored: Restored, ctx: Context): Promise<Check[]> {
   const { name } = entry;
   const part = databases[entry.kind as DatabaseSpec['kind']];
-  const place = restored.relocate(entry.path);
+  const served = entry.path === undefined;
+  const place = served ? join(restored.root, ABOUT, entry.file) : restored.relocate(entry.path ?? '');
   if ((await sizeOf(place)) === undefined)
-    return [{ name: `${name}: file`, ok: false, evidence: 'the database is missing', places: [entry.path] }];
+    return [
+      { name: `${name}: file`, ok: false, evidence: 'the database is missing', places: [entry.path ?? entry.file] },
+    ];
   const checks = [await sameBytes(entry, place), await nothingStale(entry, part.sidecars(place))];
   let print: Fingerprint;
   try {
-    print = await part.load(place, 'file', checkedCopy(entry, restored), ctx);
+    print = await part.load(place, served ? entry.format : 'file', checkedCopy(entry, restored), ctx);
     checks.push({ name: `${name}: integrity`, ok: true, evidence: 'integrity_check found nothing' });
   } catch (error) {
     if (!isFailure(error, ...BAD)) throw error;
@@ -53,13 +57,14 @@ async function sameBytes(entry: DatabaseEntry, place: string): Promise<Check> {
   const name = `${entry.name}: file`;
   const bytes = (await sizeOf(place)) ?? 0;
   // A database loaded from SQL text has bytes of its own.
-  if (entry.format !== 'file') return { name, ok: bytes > 0, evidence: `${bytes} bytes, loaded from its text` };
+  if (entry.format !== 'file' && entry.path !== undefined)
+    return { name, ok: bytes > 0, evidence: `${bytes} bytes, loaded from its text` };
   const sha256 = await sha256Of(place);
   const ok = sha256 === entry.sha256 && bytes === entry.bytes;
   const evidence = ok
     ? `${bytes} bytes, SHA-256 ${sha256.slice(0, 12)}…, as in the manifest`
     : `${bytes} bytes with SHA-256 ${sha256.slice(0, 12)}…; the manifest says ${entry.bytes} with ${entry.sha256.slice(0, 12)}…`;
-  return { name, ok, evidence, ...(ok ? {} : { places: [entry.path] }) };
+  return { name, ok, evidence, ...(ok ? {} : { places: [entry.path ?? entry.file] }) };
 }
 
 /** A log of another time beside a restored database is replayed silently, or breaks it. */

@@ -3,4 +3,7 @@ import type { Database } from '../contracts.js';
 import { sqliteDatabase } from './sqlite.js';
 
 /** Every kind of database that Holdfast dumps. */
-export const databases: Record<DatabaseSpec['kind'], Database> = { sqlite: sqliteDatabase };
+const members: Partial<Record<DatabaseSpec['kind'], Database>> = { sqlite: sqliteDatabase as Database };
+
+/** Every kind of database that Holdfast dumps. */
+export const databases = members as Record<DatabaseSpec['kind'], Database>;

@@ -91,8 +91,9 @@ export const sqliteDatabase: Database<Spec> = {
     return { file, ...described, mode: mode & 0o7777, uid, gid };
   },
 
+  live: (spec, ctx) => fingerprint(spec.path, 'read', ctx),
+
   async inspect(file, format, ctx) {
-    if (format === 'live') return fingerprint(file, 'read', ctx);
     if (format === 'file') return fingerprint(file, 'frozen', ctx);
     const scratch = await mkdtemp(join(tmpdir(), 'holdfast-sqlite-'));
     try {

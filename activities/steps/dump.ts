@@ -3,11 +3,12 @@ import { mkdir, readdir, rename, rm } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { formatBytes } from '../../src/core/durations.js';
 import type { Manifest } from '../../src/core/manifest.js';
-import type { Plan } from '../../src/core/plan.js';
+import { type Plan, pathOf } from '../../src/core/plan.js';
 import { HOLDFAST_VERSION } from '../../src/core/version.js';
 import type { Captured, CaptureInput } from '../api.js';
 import { copyMutableSets, exists } from '../capture/copy.js';
 import { DATABASES, DISCARDED, MANIFEST, stagingOf } from '../capture/layout.js';
+import { checks as appChecks } from '../checks/index.js';
 import type { Fence } from '../contracts.js';
 import { databases } from '../databases/index.js';
 import type { Deps } from '../deps.js';
@@ -32,6 +33,7 @@ export const dump = (deps: Deps) =>
       const dir = await freshDirectory(deps, input, attempt);
       await at();
       const capturedAt = new Date().toISOString();
+      await appChecks[plan.app]?.beforeCapture?.(plan, ctx);
       const dumped = await dumpDatabases(plan, dir, section?.fence, env);
       await copyMutableSets(plan, dir, section?.fence, env);
       const manifest: Manifest = {
@@ -105,14 +107,16 @@ async function dumpDatabases(
     await mkdir(join(dir, below), { recursive: true, mode: 0o700 });
     const dumped = await databases[spec.kind].dump(spec, join(dir, below), fence, ctx);
     if (dumped.bytes === 0) throw ctx.fail('DumpEmpty', `the dump of ${spec.name} is empty`);
-    const { file, ...rest } = dumped;
+    const { file, also, ...rest } = dumped;
+    const path = pathOf(spec);
     entries.push({
       name: spec.name,
       kind: spec.kind,
       format: spec.format,
-      path: spec.path,
+      ...(path === undefined ? {} : { path }),
       file: `${below}/${file}`,
       ...rest,
+      ...(also ? { also: also.map((each) => ({ ...each, file: `${below}/${each.file}` })) } : {}),
     });
   }
   return entries;

@@ -43,7 +43,7 @@ export async function exchangesOf(
     });
   };
   for (const { name, kind, path } of manifest.databases) {
-    if (!wanted(name)) continue;
+    if (!wanted(name) || path === undefined) continue;
     const sidecars = databases[kind as keyof typeof databases].sidecars(path);
     for (const sidecar of sidecars) add(sidecar, false);
     add(path, true, sidecars);
@@ -92,7 +92,7 @@ async function* wholes(
   site: string,
 ): AsyncGenerator<string> {
   const belongs = matcher(spec);
-  const exact = [manifest.root, ...manifest.databases.map(({ path }) => path)];
+  const exact = [manifest.root, ...manifest.databases.flatMap(({ path }) => path ?? [])];
   const globs: string[] = [];
   for (const pattern of spec.exclude) {
     const { base, isGlob } = picomatch.scan(pattern);

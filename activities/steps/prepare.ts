@@ -105,6 +105,7 @@ async function preflight(plan: Plan, input: PrepareInput, env: Env): Promise<voi
   for (const spec of stops ? plan.services : []) await services[spec.kind].preflight(spec as never, env.ctx);
   if (!input.reads && !isOnline(plan)) await preflightHealth(plan, env.ctx);
   const bytes = input.reads ? 0 : await preflightSources(plan, env);
+  if (!input.reads) await appChecks[plan.app]?.preflight?.(plan, env.ctx);
   await preflightRepositories(plan, input.workflow === 'backup', env);
   if (!input.reads) await preflightSpace(plan, bytes, env);
 }

@@ -12,6 +12,7 @@ import { MANIFEST, RESTORE_TEXT, stagingOf } from '../capture/layout.js';
 import { readLines } from '../capture/lines.js';
 import { readManifest, seal } from '../capture/seal.js';
 import { cacheDir, withWorkDir } from '../capture/workdir.js';
+import { checks as appChecks } from '../checks/index.js';
 import type { BackupRequest, Stored as EngineStored } from '../contracts.js';
 import type { Deps } from '../deps.js';
 import { engines } from '../engines/index.js';
@@ -36,6 +37,8 @@ export const store = (deps: Deps) =>
         return adopted ?? (await backup(repository, manifest, env));
       }),
     );
+    const file = (relative: string) => join(manifest.staging, relative);
+    await appChecks[plan.app]?.afterStore?.({ manifest, plan, file }, ctx);
     const { snapshot, bytes, addedBytes, files } = stored;
     return {
       said: `${shortId(snapshot)}: ${files} files, ${formatBytes(bytes)}, ${formatBytes(addedBytes)} new`,

@@ -53,7 +53,7 @@ export const swap = (deps: Deps) =>
 /** A section that was rolled back may have had the application run on the restored database: that one is not what was captured. */
 async function untouched(manifest: Manifest, site: string, { only }: SwapInput, { ctx }: PlannedEnv): Promise<void> {
   for (const { name, format, path, sha256 } of manifest.databases) {
-    if (format !== 'file' || !(only?.includes(name) ?? true)) continue;
+    if (format !== 'file' || path === undefined || !(only?.includes(name) ?? true)) continue;
     if ((await sha256Of(inSite(site, manifest, path))) !== sha256)
       throw ctx.fail('RestoreFailed', `the application had run on the restored ${name} before it was taken back`, {
         advice: 'start the restore again',

@@ -43,6 +43,7 @@ export function derivePlan(config: Config, siteName: string, facts: SiteFacts, c
     fileSets: planned.fileSets,
     uncovered: planned.uncovered,
     leftOut: planned.leftOut ?? [],
+    keepAtLeastMs: planned.keepAtLeastMs ?? 0,
     options,
     repositories: repositoriesOf(config, site),
     hooks: Object.fromEntries(

@@ -19,11 +19,15 @@ export const DatabaseEntry = z.strictObject({
   format: z.string(),
   /** Where the dump lies below the capture: `databases/database.sqlite`. */
   file: z.string(),
-  /** Where it belongs on the host, absolute. */
-  path: z.string(),
+  /** Where it belongs on the host, absolute; absent for one that lives in a server. */
+  path: z.string().optional(),
   bytes: z.int(),
   sha256: z.string(),
   fingerprint: Fingerprint,
+  /** Files beside the dump: grants, roles. */
+  also: z.array(z.strictObject({ file: z.string(), bytes: z.int(), sha256: z.string() })).optional(),
+  /** `crash-like`: as after a power cut (a file-system snapshot); absent means consistent. */
+  consistency: z.enum(['full', 'crash-like']).optional(),
   mode: z.int().optional(),
   uid: z.int().optional(),
   gid: z.int().optional(),
@@ -37,6 +41,8 @@ export const FileSetEntry = z.strictObject({
   where: z.enum(['staged', 'inPlace']),
   files: z.int(),
   bytes: z.int(),
+  /** Files may change or go while they are stored: sizes are as of the list. */
+  live: z.boolean().optional(),
   /** JSON lines of FileLine, sorted by path, below the capture. */
   list: z.string(),
   listSha256: z.string(),

@@ -53,17 +53,79 @@ export const ServiceSpec = z.discriminatedUnion('kind', [
 ]);
 export type ServiceSpec = z.infer<typeof ServiceSpec>;
 
+const database = { name: z.string(), mode: z.enum(['stopped', 'online']).default('stopped') };
+
+/** How a database server is reached; in a container its own programs are run there. */
+const server = {
+  host: z.string().optional(),
+  port: z.int().optional(),
+  socket: z.string().optional(),
+  user: z.string().optional(),
+  password: SecretRef.optional(),
+  container: z
+    .strictObject({ file: z.string(), project: z.string().optional(), service: z.string() })
+    .optional()
+    .describe('the service of a compose file that the server runs in'),
+};
+
 export const DatabaseSpec = z.discriminatedUnion('kind', [
   z.strictObject({
     kind: z.literal('sqlite'),
-    name: z.string(),
+    ...database,
     path: z.string(),
     /** `file`: a byte copy after a checkpoint (or VACUUM INTO when online); `sql`: a `.dump` text. */
     format: z.enum(['file', 'sql']).default('file'),
-    mode: z.enum(['stopped', 'online']).default('stopped'),
   }),
+  /** MySQL or MariaDB: all `schemas` in one consistent dump. `grants`: the accounts too, in a file of their own. */
+  z.strictObject({
+    kind: z.literal('mysql'),
+    ...database,
+    ...server,
+    schemas: z.array(z.string()).min(1),
+    grants: z.boolean().default(false),
+    format: z.literal('sql').default('sql'),
+  }),
+  /** One database of a PostgreSQL server. `globals`: roles and tablespaces too, in a file of their own. */
+  z.strictObject({
+    kind: z.literal('postgres'),
+    ...database,
+    ...server,
+    database: z.string(),
+    globals: z.boolean().default(true),
+    format: z.literal('custom').default('custom'),
+  }),
+  /** What an application exports of itself over HTTP. `path`: the database file that an import of it makes. */
+  z.strictObject({
+    kind: z.literal('http'),
+    ...database,
+    url: z.string(),
+    token: SecretRef.optional(),
+    /** A certificate that the server's must be signed by, or be; else the machine's own authorities. */
+    ca: z.string().optional(),
+    format: z.enum(['text', 'varasto']).default('text'),
+    /** The last line of a whole answer, where it has one. */
+    ends: z.string().optional(),
+    path: z.string().optional(),
+  }),
+  /** What a program prints. `ends`: the last line of a whole output; `load` gets it on its standard input. */
+  z.strictObject({
+    kind: z.literal('command'),
+    ...database,
+    dump: Command,
+    load: Command.optional(),
+    ends: z.string().optional(),
+    leastBytes: z.int().default(1),
+    format: z.literal('output').default('output'),
+  }),
+  /** A bbolt file, copied only while nothing has it locked. */
+  z.strictObject({ kind: z.literal('bolt'), ...database, path: z.string(), format: z.literal('file').default('file') }),
 ]);
 export type DatabaseSpec = z.infer<typeof DatabaseSpec>;
+
+/** Where a database lies as a file on its host; undefined for one that lives in a server. */
+export function pathOf(spec: DatabaseSpec): string | undefined {
+  return 'path' in spec ? spec.path : undefined;
+}
 
 export const FileSetSpec = z.strictObject({
   name: z.string(),
@@ -74,8 +136,8 @@ export const FileSetSpec = z.strictObject({
   exclude: z.array(z.string()).default([]),
   /** `optional`: absence is no error. */
   optional: z.boolean().default(false),
-  /** `immutable`: files are written once, so they are stored from where they lie after the restart. `mutable`: copied inside the section. */
-  change: z.enum(['immutable', 'mutable']),
+  /** `immutable`: files are written once, so they are stored from where they lie after the restart. `mutable`: copied inside the section. `live`: stored from where they lie, and may change or go meanwhile. */
+  change: z.enum(['immutable', 'mutable', 'live']),
   mayBeEmpty: z.boolean().default(false),
 });
 export type FileSetSpec = z.infer<typeof FileSetSpec>;
@@ -142,6 +204,8 @@ export const Plan = z.strictObject({
   uncovered: z.array(z.string()),
   /** What the application leaves out by design, each with its reason, for people. */
   leftOut: z.array(z.string()).default([]),
+  /** Nothing younger is ever pruned, whatever `keep` says: an application's own rule. */
+  keepAtLeastMs: z.number().default(0),
   /** The application's own options, parsed by its schema. */
   options: z.record(z.string(), z.unknown()),
   repositories: z.array(RepositorySpec).min(1),

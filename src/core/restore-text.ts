@@ -58,9 +58,17 @@ function wayLines({ repository, commands }: RestoreWay): string[] {
   ];
 }
 
+/** How a dump of a kind that lives in a server goes back; the names of its server are in the config beside it. */
+const IMPORTS: Partial<Record<string, (from: string) => string>> = {
+  mysql: (from) => `mysql < ${from}   # makes its schemas anew: into an empty server, or after a dump of what is there`,
+  postgres: (from) => `pg_restore --create --dbname=postgres ${from}`,
+};
+
 function databaseLines(database: Manifest['databases'][number], staging: string): string[] {
-  const { path, file, format, kind, mode, uid, gid } = database;
+  const { name, path, file, format, kind, mode, uid, gid } = database;
   const from = quoted(`./restored${staging}/${file}`);
+  if (path === undefined)
+    return [IMPORTS[kind]?.(from) ?? `# ${name}: ${from} is what its program printed: import it with its own tools`];
   const to = quoted(path);
   const loaded = kind === 'sqlite' && format === 'sql' ? `sqlite3 ${to} < ${from}` : `cp ${from} ${to}`;
   return [

@@ -11,7 +11,7 @@ import { databases } from '../../activities/databases/index.js';
 import { seed } from '../../examples/videocms/seed.mjs';
 import { apps } from '../../src/apps/index.js';
 import { type FileSetEntry, Manifest } from '../../src/core/manifest.js';
-import { Plan } from '../../src/core/plan.js';
+import { Plan, pathOf } from '../../src/core/plan.js';
 
 const FIXTURES = fileURLToPath(new URL('../../../shared/fixtures/videocms/', import.meta.url));
 export const NO_FIXTURES = existsSync(FIXTURES) ? undefined : 'no ../shared/fixtures here';
@@ -79,8 +79,8 @@ export async function capture(plan: Plan, dir: string, ctx: Context): Promise<Ma
     mkdirSync(below, { recursive: true });
     await databases[spec.kind].checkpoint?.(spec, undefined, ctx);
     const { file, ...rest } = await databases[spec.kind].dump(spec, below, undefined, ctx);
-    const { name, kind, format, path } = spec;
-    entries.push({ name, kind, format, path, file: `databases/${name}/${file}`, ...rest });
+    const { name, kind, format } = spec;
+    entries.push({ name, kind, format, path: pathOf(spec), file: `databases/${name}/${file}`, ...rest });
   }
   mkdirSync(join(dir, 'lists'), { recursive: true });
   const fileSets: FileSetEntry[] = [];
@@ -124,7 +124,7 @@ export async function restored(plan: Plan, ctx: Context, of = 1): Promise<Restor
   const manifest = await capture(plan, about, ctx);
   cpSync(plan.root, root, { recursive: true, preserveTimestamps: true, verbatimSymlinks: true });
   for (const entry of manifest.databases) {
-    const place = join(root, relative(plan.root, entry.path));
+    const place = join(root, relative(plan.root, entry.path ?? ''));
     if (entry.format === 'file') cpSync(join(about, entry.file), place);
     else await databases.sqlite.load(join(about, entry.file), entry.format, place, ctx);
     for (const sidecar of databases.sqlite.sidecars(place)) rmSync(sidecar, { force: true });

@@ -11,7 +11,9 @@ import { databaseSuite } from '../../conformance/database-suite.js';
 import { testContext } from '../../support/context.js';
 import { fixtureSite, NO_FIXTURES, temporary } from '../../support/videocms-site.js';
 
-const spec = (path: string, more: Partial<DatabaseSpec> = {}): DatabaseSpec => ({
+type Spec = Extract<DatabaseSpec, { kind: 'sqlite' }>;
+
+const spec = (path: string, more: Partial<Spec> = {}): Spec => ({
   kind: 'sqlite',
   name: 'database',
   path,
