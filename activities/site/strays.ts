@@ -47,7 +47,7 @@ function lives(group: Group): boolean {
   if (group.bootId !== bootId() || !groupLives(group.pid)) return false;
   const leader = stat(group.pid);
   // A number is not given again while a group of that number has members: without a leader it is still ours.
-  return (leader === undefined || leader.startTime === group.startTime) && groupMembers(group.pid).length > 0;
+  return leader === undefined || leader.startTime === group.startTime;
 }
 
 function kill(pid: number): void {

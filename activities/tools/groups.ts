@@ -2,6 +2,7 @@ import { readdir, readFile, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { z } from 'zod';
 import { ProcessMark, type StateDir } from '../site/api.js';
+import { groupMembers } from '../site/processes.js';
 
 /** A program that runs, as journalled before it began: so that whoever comes after our death can end it. */
 export const Group = z.object({
@@ -66,14 +67,14 @@ function parseJson(text: string): unknown {
   }
 }
 
-/** Whether any process is left in the group. */
+/** Whether any process of the group still does something: one that has ended may wait for seconds to be taken note of. */
 export function groupLives(pid: number): boolean {
   try {
     process.kill(-pid, 0);
-    return true;
   } catch (error) {
-    return (error as NodeJS.ErrnoException).code === 'EPERM';
+    if ((error as NodeJS.ErrnoException).code !== 'EPERM') return false;
   }
+  return groupMembers(pid).length > 0;
 }
 
 /** Signals a whole group; one that is gone is fine. */

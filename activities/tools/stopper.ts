@@ -1,5 +1,4 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import { groupMembers } from '../site/processes.js';
 import { groupLives, signalGroup } from './groups.js';
 
 const KILL_AFTER_MS = 10_000;
@@ -24,7 +23,7 @@ export function createStopper(pid: number, exit: Promise<unknown>): Stopper {
     signalGroup(pid, 'SIGCONT');
     // The whole group: a shell is gone at once, its child may still be taking its lock away.
     const late = performance.now() + KILL_AFTER_MS;
-    while (performance.now() < late && groupLives(pid) && groupMembers(pid).length > 0) await sleep(LOOK_MS);
+    while (performance.now() < late && groupLives(pid)) await sleep(LOOK_MS);
     if (groupLives(pid)) signalGroup(pid, 'SIGKILL');
     await exit;
   };
