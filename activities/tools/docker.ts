@@ -80,6 +80,17 @@ export async function compose(
   });
 }
 
+/** Runs a program in a container that runs; `flags` are docker's own. It has no time limit unless one is asked for. */
+export async function execInContainer(
+  id: string,
+  flags: string[],
+  argv: string[],
+  ctx: Context,
+  options: RunOptions,
+): Promise<RunResult> {
+  return ctx.run('docker', ['exec', '-i', ...flags, id, ...argv], { ...options, env: dockerEnv() });
+}
+
 /** All containers of a project, running or not, without those of `compose run`. Works for v1 and v2, and needs no compose file. */
 export async function projectContainers(project: string, ctx: Context): Promise<Container[]> {
   const { stdout } = await docker(
