@@ -122,6 +122,12 @@ export const FAILURES = {
   HookFailed: entry('never', 'a hook of the config failed', 'read the log named in the details'),
   // Databases
   DatabaseMissing: entry('never', 'the database file is not there', 'correct its path in the config'),
+  DatabaseDenied: entry(
+    'never',
+    'the database, or the application that exports it, refuses what it was asked with',
+    'correct user and password, or the token',
+  ),
+  DatabaseUnreachable: entry('soon', 'the server of a database does not answer', 'look whether it runs'),
   DatabaseLocked: entry('soon', 'another process holds the database', 'find it with the pid named here'),
   DatabaseCorrupt: entry(
     'never',

@@ -10,6 +10,8 @@ export const Fingerprint = z.strictObject({
   schemaSha256: z.string(),
   userVersion: z.int(),
   applicationId: z.int().optional(),
+  /** SHA-256 of all records in bytewise order, where a kind exports them in an order of no meaning. */
+  contentSha256: z.string().optional(),
 });
 export type Fingerprint = z.infer<typeof Fingerprint>;
 
@@ -104,6 +106,8 @@ export const Snapshot = z.strictObject({
   storedAt: z.string(),
   /** False where the engine says that something could not be read. */
   complete: z.boolean(),
+  /** The least that holds of any of its databases, where one of them tells it. */
+  consistency: z.enum(['full', 'crash-like']).optional(),
   bytes: z.int().optional(),
 });
 export type Snapshot = z.infer<typeof Snapshot>;

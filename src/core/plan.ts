@@ -118,7 +118,14 @@ export const DatabaseSpec = z.discriminatedUnion('kind', [
     format: z.literal('output').default('output'),
   }),
   /** A bbolt file, copied only while nothing has it locked. */
-  z.strictObject({ kind: z.literal('bolt'), ...database, path: z.string(), format: z.literal('file').default('file') }),
+  z.strictObject({
+    kind: z.literal('bolt'),
+    ...database,
+    path: z.string(),
+    /** Its copy on a file-system snapshot that a hook makes: taken instead, without a stop, and as after a power cut. */
+    snapshot: z.string().optional(),
+    format: z.literal('file').default('file'),
+  }),
 ]);
 export type DatabaseSpec = z.infer<typeof DatabaseSpec>;
 
