@@ -1,9 +1,9 @@
 import { randomUUID } from 'node:crypto';
 import { mkdir, readdir, rename, rm } from 'node:fs/promises';
-import { dirname, join } from 'node:path';
+import { basename, dirname, join } from 'node:path';
 import { formatBytes } from '../../src/core/durations.js';
 import type { Manifest } from '../../src/core/manifest.js';
-import { type Plan, pathOf } from '../../src/core/plan.js';
+import { type DatabaseSpec, type Plan, pathOf } from '../../src/core/plan.js';
 import { HOLDFAST_VERSION } from '../../src/core/version.js';
 import type { Captured, CaptureInput } from '../api.js';
 import { copyMutableSets, exists } from '../capture/copy.js';
@@ -34,7 +34,7 @@ export const dump = (deps: Deps) =>
       await at();
       const capturedAt = new Date().toISOString();
       await appChecks[plan.app]?.beforeCapture?.(plan, ctx);
-      const dumped = await dumpDatabases(plan, dir, section?.fence, env);
+      const dumped = await dumpDatabases(plan, dir, capturedAt, section?.fence, env);
       await copyMutableSets(plan, dir, section?.fence, env);
       const manifest: Manifest = {
         schema: 1,
@@ -98,6 +98,7 @@ async function discard(captures: string, name: string): Promise<void> {
 async function dumpDatabases(
   plan: Plan,
   dir: string,
+  capturedAt: string,
   fence: Fence | undefined,
   { ctx }: PlannedEnv,
 ): Promise<Manifest['databases']> {
@@ -107,19 +108,30 @@ async function dumpDatabases(
     await mkdir(join(dir, below), { recursive: true, mode: 0o700 });
     const dumped = await databases[spec.kind].dump(spec, join(dir, below), fence, ctx);
     if (dumped.bytes === 0) throw ctx.fail('DumpEmpty', `the dump of ${spec.name} is empty`);
-    const { file, also, ...rest } = dumped;
+    const { also, ...rest } = dumped;
+    const file = spec.dated ? await dateName(join(dir, below), dumped.file, spec, capturedAt) : dumped.file;
     const path = pathOf(spec);
     entries.push({
       name: spec.name,
       kind: spec.kind,
       format: spec.format,
       ...(path === undefined ? {} : { path }),
-      file: `${below}/${file}`,
       ...rest,
+      file: `${below}/${file}`,
       ...(also ? { also: also.map((each) => ({ ...each, file: `${below}/${each.file}` })) } : {}),
     });
   }
   return entries;
+}
+
+/** `seafile.db.sql.20261121T030000Z`: what it is of, how it is written, and when. */
+async function dateName(dir: string, file: string, spec: DatabaseSpec, capturedAt: string): Promise<string> {
+  const path = pathOf(spec);
+  const name = path === undefined || spec.format === 'file' ? file : `${basename(path)}.${spec.format}`;
+  const dated = `${name}.${capturedAt.replace(/\.\d+/, '').replaceAll(/[-:]/g, '')}`;
+  await rename(join(dir, file), join(dir, dated));
+  await syncDirectory(dir);
+  return dated;
 }
 
 /** The capture exists from this rename on. What lay there belonged to a run that no longer holds the site. */

@@ -1,3 +1,4 @@
+import { apps } from '../../src/apps/index.js';
 import { gatherFacts } from '../../src/config/facts.js';
 import { freezePlan } from '../../src/config/freeze.js';
 import { derivePlan } from '../../src/config/plan.js';
@@ -70,7 +71,8 @@ async function planOf(input: PrepareInput, env: Env): Promise<Plan> {
   const volumes = input.reads
     ? []
     : (await Promise.all(bare.services.map((spec) => services[spec.kind].volumes?.(spec as never, ctx) ?? []))).flat();
-  const plan = derivePlan(config, input.site, await gatherFacts(bare.root, volumes), options);
+  const facts = await gatherFacts(bare.root, volumes, apps[bare.app]?.looksInto);
+  const plan = derivePlan(config, input.site, facts, options);
   if (!input.repositories) return plan;
   const unknown = input.repositories.filter(
     (name) => !plan.repositories.some((repository) => repository.name === name),

@@ -32,6 +32,7 @@ export const prune = (deps: Deps) =>
     const planned = planPrune({
       snapshots,
       keep: repository.keep,
+      keepAtLeastMs: plan.keepAtLeastMs,
       now: new Date(),
       timezone: plan.timezone,
       verified,

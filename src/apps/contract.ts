@@ -3,7 +3,7 @@ import type { DatabaseSpec, FileSetSpec, Health } from '../core/plan.js';
 
 /** What `prepare` saw on the machine, handed to an app so that its plan stays pure. Paths are absolute. */
 export interface SiteFacts {
-  /** Entries of the root and of its direct subdirectories. */
+  /** Entries of the root and of its direct subdirectories, and of what the app looks into. */
   entries: { path: string; dir: boolean }[];
   /** Volumes and binds that the services declare; `path` where it lies on this host. */
   volumes: { name: string; path?: string }[];
@@ -29,5 +29,7 @@ export interface App<O = unknown> {
   about: string;
   /** The site's own options (`options:` in the config), strict, each with a description. */
   options: z.ZodType<O>;
+  /** Directories deeper than `SiteFacts` goes by itself, relative to root, whose entries the plan needs too. */
+  looksInto?: readonly string[];
   plan(site: { root: string; options: O }, facts: SiteFacts): AppPlan;
 }

@@ -6,6 +6,7 @@ import { preflightSources } from '../../activities/preflight/sources.js';
 import { preflightSpace } from '../../activities/preflight/space.js';
 import { services } from '../../activities/services/index.js';
 import { openState } from '../../activities/site/state.js';
+import { apps } from '../apps/index.js';
 import { gatherFacts } from '../config/facts.js';
 import { derivePlan } from '../config/plan.js';
 import type { Config } from '../config/schema.js';
@@ -39,7 +40,8 @@ export async function checkSite(config: Config, site: string, options: SiteCheck
     });
     findings.push(spec.kind === 'none' ? ok(finding.about, 'never stopped') : finding);
   }
-  const plan = derivePlan(config, site, await gatherFacts(bare.root, volumes), { host });
+  const facts = await gatherFacts(bare.root, volumes, apps[bare.app]?.looksInto);
+  const plan = derivePlan(config, site, facts, { host });
   findings.push(...(await checkSources(plan, ctx, options)));
   findings.push(...(await Promise.all(plan.repositories.map((one) => checkRepository(site, one, ctx, options.init)))));
   findings.push(

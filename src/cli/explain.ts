@@ -56,6 +56,7 @@ async function planHere(
 ): Promise<{ plan: Plan; notes: string[] }> {
   const { derivePlan } = await import('../config/plan.js');
   const { gatherFacts } = await import('../config/facts.js');
+  const { apps } = await import('../apps/index.js');
   const { localContext } = await import('../../activities/local-context.js');
   const host = config.sites[site]?.host ?? thisHost(call);
   const lastDowntimeMs = measured(reports)[0];
@@ -66,7 +67,8 @@ async function planHere(
   const ctx = await localContext('explain', { stateDir: defaultStateDir(call.cli.env), host });
   if (host !== thisHost(call)) notes.push(`the site is on ${host}; what lies in its directory is not seen from here`);
   const volumes = await volumesOf(bare, ctx, notes);
-  return { plan: derivePlan(config, site, await gatherFacts(bare.root, volumes), context), notes };
+  const facts = await gatherFacts(bare.root, volumes, apps[bare.app]?.looksInto);
+  return { plan: derivePlan(config, site, facts, context), notes };
 }
 
 /** Volumes of the services; where a service cannot be asked, a note says so instead. */

@@ -6,11 +6,16 @@ import type { SiteFacts } from '../apps/contract.js';
 /** More than that in one directory is media, of which no app needs each name. */
 const MOST_ENTRIES = 10_000;
 
-/** What lies in a site's root and in its direct subdirectories; `volumes` come from the services. An unreadable directory has no entries: `prepare` reports it elsewhere. */
-export async function gatherFacts(root: string, volumes: SiteFacts['volumes'] = []): Promise<SiteFacts> {
+/** What lies in a site's root and in its direct subdirectories; `deeper` are directories below those, and `volumes` come from the services. An unreadable directory has no entries: `prepare` reports it elsewhere. */
+export async function gatherFacts(
+  root: string,
+  volumes: SiteFacts['volumes'] = [],
+  deeper: readonly string[] = [],
+): Promise<SiteFacts> {
   const top = await entriesOf(root);
   const below = await Promise.all(top.map((entry) => (entry.dir ? entriesOf(entry.path) : [])));
-  return { entries: [...top, ...below.flat()], volumes };
+  const more = await Promise.all(deeper.map((path) => entriesOf(join(root, path))));
+  return { entries: [...top, ...below.flat(), ...more.flat()], volumes };
 }
 
 async function entriesOf(dir: string): Promise<SiteFacts['entries']> {

@@ -53,7 +53,12 @@ export const ServiceSpec = z.discriminatedUnion('kind', [
 ]);
 export type ServiceSpec = z.infer<typeof ServiceSpec>;
 
-const database = { name: z.string(), mode: z.enum(['stopped', 'online']).default('stopped') };
+const database = {
+  name: z.string(),
+  mode: z.enum(['stopped', 'online']).default('stopped'),
+  /** The dump's name carries its time (UTC): no dump ever has the name of another. */
+  dated: z.boolean().optional(),
+};
 
 /** How a database server is reached; in a container its own programs are run there. */
 const server = {
@@ -146,6 +151,10 @@ export const FileSetSpec = z.strictObject({
   /** `immutable`: files are written once, so they are stored from where they lie after the restart. `mutable`: copied inside the section. `live`: stored from where they lie, and may change or go meanwhile. */
   change: z.enum(['immutable', 'mutable', 'live']),
   mayBeEmpty: z.boolean().default(false),
+  /** Extended attributes and ACLs are listed with the capture, so that a restore test can compare them; engines that lose them are refused. */
+  attributes: z.boolean().optional(),
+  /** Each directory below root is a part of its own, which a restore may name. */
+  parts: z.boolean().optional(),
 });
 export type FileSetSpec = z.infer<typeof FileSetSpec>;
 
@@ -180,6 +189,17 @@ export type RepositorySpec = z.infer<typeof RepositorySpec>;
 
 export const HookName = z.enum(['before', 'after', 'onFailure', 'condition']);
 export type HookName = z.infer<typeof HookName>;
+
+/** A risky operation that a guarded change may do; without a check the application's own health counts. */
+export const OperationSpec = z.strictObject({
+  run: Command,
+  check: Health.optional(),
+  /** `held`: the application is stopped from the capture to the check. `open`: it runs meanwhile. */
+  writes: z.enum(['held', 'open']).default('held'),
+  /** Names of the databases and file sets that it may change; all where absent. */
+  touches: z.array(z.string()).optional(),
+});
+export type OperationSpec = z.infer<typeof OperationSpec>;
 
 export const NotifySpec = z.discriminatedUnion('kind', [
   z.strictObject({
@@ -217,6 +237,7 @@ export const Plan = z.strictObject({
   options: z.record(z.string(), z.unknown()),
   repositories: z.array(RepositorySpec).min(1),
   hooks: z.partialRecord(HookName, Command),
+  operations: z.record(z.string(), OperationSpec).default({}),
   notify: z.array(NotifySpec),
   limits: z.strictObject({
     /** Hard cap of a stopped section. */

@@ -27,6 +27,8 @@ export interface PruneRequest {
   snapshots: readonly Snapshot[];
   /** None, or one without a number, keeps all. */
   keep?: Keep | undefined;
+  /** The application's own rule: nothing younger goes, of any kind. */
+  keepAtLeastMs?: number;
   now: Date;
   /** IANA name. */
   timezone: string;
@@ -80,7 +82,15 @@ export function planPrune(request: PruneRequest): PrunePlan {
   return refused ? { keep, remove: [], refused: { ...refused, would } } : { keep, remove: would };
 }
 
-function reasonsToKeep({ snapshots, keep, now, timezone, verified, proven }: PruneRequest): Map<string, string[]> {
+function reasonsToKeep({
+  snapshots,
+  keep,
+  keepAtLeastMs = 0,
+  now,
+  timezone,
+  verified,
+  proven,
+}: PruneRequest): Map<string, string[]> {
   const reasons = new Map<string, string[]>();
   const add = (s: Snapshot, reason: string) => reasons.set(s.id, [...(reasons.get(s.id) ?? []), reason]);
   const counts = keep ?? {};
@@ -102,6 +112,10 @@ function reasonsToKeep({ snapshots, keep, now, timezone, verified, proven }: Pru
   const newestProven = good.find((s) => proven.has(s.id));
   if (newestVerified) add(newestVerified, 'newest verified');
   if (newestProven) add(newestProven, 'newest proven');
+  for (const s of ordered) {
+    if (now.getTime() - time(s.storedAt) < keepAtLeastMs)
+      add(s, `younger than ${formatDuration(keepAtLeastMs)}, as its application asks for`);
+  }
   const judged = { good: new Set(good), regular: new Set(regular) };
   for (const s of ordered) {
     if (judged.good.has(s)) continue;

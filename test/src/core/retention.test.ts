@@ -287,3 +287,30 @@ test('property: what is verified stays whatever unverified, incomplete or safety
       );
     }),
   ));
+
+test("nothing younger than its application's own least age goes, whatever keep says, and of no kind", () => {
+  const week = 7 * DAY;
+  const at = (days: number, more: Partial<Snapshot> = {}) =>
+    snapshot(`d${days}${more.kind ?? ''}`, NOW.getTime() - days * DAY, more);
+  const snapshots = [
+    at(0.1),
+    at(1),
+    at(3),
+    at(6.9),
+    at(6.5, { kind: 'safety' }),
+    at(7.1),
+    at(7.2, { kind: 'safety' }),
+    at(9),
+  ];
+  const plan = planPrune(request(snapshots, { last: 1 }, { keepAtLeastMs: week }));
+  assert.deepEqual(plan.remove.sort(), ['d7.1', 'd7.2safety', 'd9']);
+  assert.deepEqual(plan.keep.find(({ id }) => id === 'd3')?.reasons, ['younger than 7d, as its application asks for']);
+  assert.equal(
+    planPrune(request(snapshots, { last: 1 })).keep.length,
+    2,
+    'without it, the newest and the young safety one',
+  );
+  // Taken long ago and stored only now (a repository that was away): the week counts from when it was stored.
+  const late = at(20, { storedAt: new Date(NOW.getTime() - DAY).toISOString() });
+  assert.ok(!planPrune(request([...snapshots, late], { last: 1 }, { keepAtLeastMs: week })).remove.includes('d20'));
+});
