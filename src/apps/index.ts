@@ -1,6 +1,7 @@
 import type { App } from './contract.js';
 import { generic } from './generic.js';
+import { seafile } from './seafile.js';
 import { videocms } from './videocms.js';
 
 /** Every application that Holdfast knows, by its name in the config. */
-export const apps: Record<string, App> = { videocms, generic };
+export const apps: Record<string, App> = { videocms, seafile, generic };
