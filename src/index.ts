@@ -3,6 +3,7 @@
 export { connect } from './client/connect.js';
 export {
   startBackup,
+  startGuardedChange,
   startPrune,
   startRestore,
   startRestoreTest,
@@ -10,7 +11,14 @@ export {
 } from './client/start.js';
 export type { Event } from './core/events.js';
 export type { FailureType } from './core/failures.js';
-export type { BackupInput, PruneInput, RestoreInput, RestoreTestInput, VerifyInput } from './core/inputs.js';
+export type {
+  BackupInput,
+  GuardedChangeInput,
+  PruneInput,
+  RestoreInput,
+  RestoreTestInput,
+  VerifyInput,
+} from './core/inputs.js';
 export type { Manifest, Snapshot } from './core/manifest.js';
 export type { Outcome, Proof, Report } from './core/report.js';
 export { HoldfastPlugin, type HoldfastPluginOptions } from './plugin.js';

@@ -34,4 +34,10 @@ export function exitOf(outcome: Outcome, failureTypes: readonly string[] = []): 
   return BY_OUTCOME[outcome];
 }
 
-const USAGE_FAILURES = new Set(['InvalidInput', 'InvalidConfig', 'UnknownSite', 'UnknownRepository']);
+const USAGE_FAILURES = new Set([
+  'InvalidInput',
+  'InvalidConfig',
+  'UnknownSite',
+  'UnknownRepository',
+  'UnknownOperation',
+]);

@@ -3,7 +3,14 @@ import type { SearchAttributePair } from '@temporalio/common';
 import type { z } from 'zod';
 import { failure } from '../core/failures.js';
 import { inputMistakes } from '../core/input-mistakes.js';
-import { BackupInput, PruneInput, RestoreInput, RestoreTestInput, VerifyInput } from '../core/inputs.js';
+import {
+  BackupInput,
+  GuardedChangeInput,
+  PruneInput,
+  RestoreInput,
+  RestoreTestInput,
+  VerifyInput,
+} from '../core/inputs.js';
 import { parseAddress, TASK_QUEUE, type WorkflowName, workflowId } from '../core/names.js';
 import type { Report } from '../core/report.js';
 import { requireWorker } from './pollers.js';
@@ -34,6 +41,10 @@ export const startVerify = (client: Client, input: z.input<typeof VerifyInput>, 
   start(client, 'verify', VerifyInput, input, options);
 export const startPrune = (client: Client, input: z.input<typeof PruneInput>, options?: StartOptions) =>
   start(client, 'prune', PruneInput, input, options);
+
+/** Starts a guarded change: an operation that the site's config names. */
+export const startGuardedChange = (client: Client, input: z.input<typeof GuardedChangeInput>, options?: StartOptions) =>
+  start(client, 'guardedChange', GuardedChangeInput, input, options);
 
 async function start<S extends z.ZodType<{ site: string }>>(
   client: Client,

@@ -1,4 +1,11 @@
-import type { BackupInput, PruneInput, RestoreInput, RestoreTestInput, VerifyInput } from '../core/inputs.js';
+import type {
+  BackupInput,
+  GuardedChangeInput,
+  PruneInput,
+  RestoreInput,
+  RestoreTestInput,
+  VerifyInput,
+} from '../core/inputs.js';
 
 /** One sentence per start, as the UI shows it: no path, no secret. */
 export const summaries = {
@@ -17,6 +24,7 @@ export const summaries = {
     line(
       `${dryRun ? 'Show what retention would remove' : 'Apply retention'} for ${site}${repository ? ` in ${repository}` : ''}`,
     ),
+  guardedChange: ({ site, operation, reason }: GuardedChangeInput) => line(`Guard ${operation} of ${site}`, reason),
   watch: ({ site }: { site: string }) => line(`Look after the objectives of ${site}`),
 };
 

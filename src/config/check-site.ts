@@ -2,7 +2,7 @@ import { apps } from '../apps/index.js';
 import { suggestion } from '../core/near.js';
 import { checkTimezone } from './checks.js';
 import { type Finding, type Path, toFindings } from './findings.js';
-import type { Partly, PartlyConfig } from './partly.js';
+import { entries, type Partly, type PartlyConfig } from './partly.js';
 import type { SiteLines } from './schema-site.js';
 import { checkCron } from './times.js';
 
@@ -12,6 +12,7 @@ export function checkSite(site: Partly<SiteLines>, path: Path, config: PartlyCon
     ...checkApp(site, path),
     ...checkServices(site, path),
     ...checkUses(site, path, config),
+    ...checkOperations(site, path),
     ...(['backup', 'verify', 'restoreTest'] as const).flatMap((key) =>
       site.schedule?.[key] === undefined ? [] : checkCron(site.schedule[key], [...path, 'schedule', key]),
     ),
@@ -51,6 +52,21 @@ function checkServices(site: Partly<SiteLines>, path: Path): Finding[] {
     names.add(one.name);
   });
   return findings;
+}
+
+/** With the application stopped nothing answers at an address: its own health is asked after the start. */
+function checkOperations(site: Partly<SiteLines>, path: Path): Finding[] {
+  return entries(site.operations).flatMap(([name, { check, writes }]): Finding[] =>
+    typeof check === 'object' && 'http' in check && (writes ?? 'held') === 'held'
+      ? [
+          {
+            path: [...path, 'operations', name, 'check'],
+            message:
+              'no address answers while writes are held; name a command, leave it at health, or set writes: open',
+          },
+        ]
+      : [],
+  );
 }
 
 /** Every site says where it is stored, and each repository once. */

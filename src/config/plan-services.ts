@@ -22,7 +22,7 @@ export function commandOf(line: CommandLine, root?: string): Command {
   };
 }
 
-function healthOf(line: HealthLine, root: string): Health {
+export function healthOf(line: HealthLine, root: string): Health {
   if ('http' in line) return { http: line.http, status: line.status ?? 200 };
   return { command: commandOf(line.command, root) };
 }

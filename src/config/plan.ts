@@ -5,6 +5,7 @@ import { failure } from '../core/failures.js';
 import type { NotifySpec, RepositorySpec } from '../core/plan.js';
 import { Plan } from '../core/plan.js';
 import { configTextOf } from './config-text.js';
+import { operationsOf } from './plan-operations.js';
 import { commandOf, ms, servicesOf } from './plan-services.js';
 import type { Config, NotifyLines } from './schema.js';
 import type { SiteLines } from './schema-site.js';
@@ -49,6 +50,7 @@ export function derivePlan(config: Config, siteName: string, facts: SiteFacts, c
     hooks: Object.fromEntries(
       Object.entries(site.hooks ?? {}).flatMap(([name, line]) => (line ? [[name, commandOf(line, site.root)]] : [])),
     ),
+    operations: operationsOf(site),
     notify: (site.notify ?? config.defaults?.notify ?? []).flatMap((name) => {
       const lines = config.notify?.[name];
       return lines ? [notifyOf(name, lines)] : [];

@@ -81,6 +81,28 @@ const hooks = z.strictObject({
   ]).optional(),
 });
 
+const OPERATION_CHECKS = 'must be health, { http: URL } or { command: […] }';
+const operation = z.strictObject({
+  run: key(command, 'Does it; any exit code but 0 means that it failed.', ['/usr/local/bin/update-app']),
+  check: key(
+    z.union([z.literal('health'), ...health.options], { error: OPERATION_CHECKS }),
+    "How to see that all is well, asked before and after: exit code 75 says that it could not look. Default: the application's own health.",
+    { command: ['/usr/local/bin/check-app'] },
+  ).optional(),
+  writes: key(
+    z.enum(['held', 'open'], { error: 'must be held or open' }),
+    'held: the application is stopped from the capture to the check, and a failure is rolled back. open: it runs, and a person decides. Default held.',
+    'open',
+  ).optional(),
+  timeout: key(duration, 'After this it is ended, and what it did counts as unknown; default 1h.', '2h').optional(),
+  touches: key(
+    z.array(text).min(1, 'must name what it changes; leave the key out for everything'),
+    'The databases and file sets that it may change, as `holdfast explain` names them; nothing else is rolled back. Default all.',
+    ['database'],
+  ).optional(),
+});
+export type OperationLines = z.infer<typeof operation>;
+
 const useRepository = z.union(
   [
     text,
@@ -166,6 +188,11 @@ export const Site = z.strictObject({
   hooks: key(hooks, 'Programs of yours around a run.', {
     condition: ['/usr/bin/mountpoint', '-q', '/mnt/nas'],
   }).optional(),
+  operations: key(
+    z.record(name, operation),
+    'Risky operations by name, for `holdfast guard`: checked, captured, done, checked, and rolled back on failure.',
+    { update: { run: ['/usr/local/bin/update-app'] } },
+  ).optional(),
   keep: key(keep, 'Overrides single counts of `defaults` and of the repository.', { daily: 14 }).optional(),
   notify: key(z.array(text), 'Names of `notify`; default those of `defaults`.', ['ops']).optional(),
 });

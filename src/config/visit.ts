@@ -46,6 +46,11 @@ function visitSite(site: Partly<SiteLines>, path: Path, visitor: Visitor): void 
     command(holder.health, 'command', [...at, 'health']);
   for (const key of ['before', 'after', 'onFailure', 'condition']) command(site.hooks, key, [...path, 'hooks']);
   command(site.restoreTest, 'start', [...path, 'restoreTest']);
+  for (const [name, operation] of entries(site.operations)) {
+    command(operation, 'run', [...path, 'operations', name]);
+    if (typeof operation.check === 'object')
+      command(operation.check, 'command', [...path, 'operations', name, 'check']);
+  }
   health(site, path);
   for (const { service, at } of servicesOf(site, path)) {
     if (typeof service === 'string') continue;

@@ -211,6 +211,28 @@ export const FAILURES = {
     'a gate of retention is closed',
     'read which one; `holdfast prune --allow` opens two of them',
   ),
+  // Guarded changes
+  UnknownOperation: entry(
+    'never',
+    'the input names an operation that the config of that site does not have',
+    'name one of the operations listed',
+  ),
+  OperationFailed: entry(
+    'never',
+    'the operation of a guarded change ended with an exit code that is no success',
+    'read its log with `holdfast logs`',
+  ),
+  OperationUnknown: entry(
+    'never',
+    'nobody knows how far the operation of a guarded change came: it was ended in the middle',
+    'look at what it left, then decide with `holdfast approve`; it is never run twice by itself',
+  ),
+  CheckFailed: entry('never', 'the check of a guarded change failed three times', 'read its log with `holdfast logs`'),
+  CheckUnclear: entry(
+    'never',
+    'the check of a guarded change could not look, so nobody knows whether all is well',
+    'make the check work, then decide',
+  ),
   RequiredBackupFailed: entry(
     'never',
     "a backup that somebody's workflow requires did not complete",

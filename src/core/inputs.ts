@@ -69,5 +69,13 @@ export const PruneInput = z.strictObject({
 });
 export type PruneInput = z.infer<typeof PruneInput>;
 
+export const GuardedChangeInput = z.strictObject({
+  site,
+  /** One that the site's config names. */
+  operation: name,
+  reason: z.string().max(200).optional(),
+});
+export type GuardedChangeInput = z.infer<typeof GuardedChangeInput>;
+
 export const WatchInput = z.strictObject({ site });
 export type WatchInput = z.infer<typeof WatchInput>;

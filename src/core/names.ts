@@ -6,7 +6,7 @@ export const TASK_QUEUE = 'holdfast';
 /** The host that a person with one machine never has to name. */
 export const DEFAULT_HOST = 'local';
 
-export const WORKFLOWS = ['backup', 'restore', 'restoreTest', 'verify', 'prune', 'watch'] as const;
+export const WORKFLOWS = ['backup', 'restore', 'restoreTest', 'verify', 'prune', 'watch', 'guardedChange'] as const;
 export type WorkflowName = (typeof WORKFLOWS)[number];
 
 /** A site or repository name: lower case, digits and dashes, at most 40 characters. */
@@ -44,6 +44,7 @@ const SLUG: Record<WorkflowName, string> = {
   verify: 'verify',
   prune: 'prune',
   watch: 'watch',
+  guardedChange: 'guarded-change',
 };
 
 /** `backup-cms-2026-11-21T03:00:00Z`; seconds, UTC. Schedules make the same form by themselves from the prefix. */

@@ -89,6 +89,9 @@ export const Report = z.object({
   /** First line for people: `cms backed up to nas, offsite; down 1.34 s`. */
   said: z.string(),
   reason: z.string().optional(),
+  /** Of a guarded change: what it did, and whether the state from before is back. */
+  operation: z.string().optional(),
+  rolledBack: z.boolean().optional(),
   startedAt: z.string(),
   endedAt: z.string().optional(),
   captureId: z.string().optional(),
@@ -116,4 +119,6 @@ export interface Progress {
   waitsFor?: string;
   /** The snapshot that an approval has to name. */
   approve?: string;
+  /** What a person may decide: the actions of the update `decide`. */
+  decide?: ('keep' | 'rollBack')[];
 }
