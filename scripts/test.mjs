@@ -58,18 +58,18 @@ const temporal = await temporalPath(env, console.log);
 if (temporal) env.TEMPORAL_CLI_PATH = temporal;
 
 await lane(inLane('parallel'), 2, { env });
-const isolated = inLane('isolated');
+const [isolated, waiting, serial] = ['isolated', 'waiting', 'serial'].map(inLane);
+const server = temporal && waiting.length + serial.length > 0 ? await startServer(temporal) : undefined;
+const withServer = { env: { ...env, ...server?.env } };
+const aside = lane(waiting, 1, withServer);
 if (isolated.length > 0) {
   const wrapper = loopbackOnly();
   const skipping = wrapper && testServer ? { TEMPORAL_TEST_SERVER_PATH: testServer } : {};
-  await lane(isolated, 1, { env: { ...env, ...skipping }, wrapper });
+  await lane(isolated, 2, { env: { ...env, ...skipping }, wrapper });
 }
-const serial = inLane('serial');
-if (serial.length > 0) {
-  const server = temporal && (await startServer(temporal));
-  await lane(serial, 1, { env: { ...env, ...server?.env } });
-  await server?.stop();
-}
+await aside;
+await lane(serial, 1, withServer);
+await server?.stop();
 
 const total = (pick) => results.reduce((n, result) => n + pick(result), 0);
 const skips = results.flatMap(({ file, skips }) => skips.map((skip) => ({ file, ...skip })));

@@ -20,7 +20,7 @@ const CLASSES = {
     scheduleToStartTimeout: '10s',
     startToCloseTimeout: '10m',
     scheduleToCloseTimeout: '12h',
-    heartbeatTimeout: '30s',
+    heartbeatTimeout: '15s',
   },
   /** Steps while the application is down: a dead worker is seen within 7 s (the watchdog sees it within one). */
   section: { ...common, startToCloseTimeout: '1h', scheduleToCloseTimeout: '2h', heartbeatTimeout: '7s' },
@@ -32,8 +32,8 @@ const CLASSES = {
     retry: { ...common.retry, maximumInterval: '10s' },
   },
   /** Hooks, alarms and the end of a run. */
-  short: { ...common, startToCloseTimeout: '2h', heartbeatTimeout: '30s' },
-  transfer: { ...common, startToCloseTimeout: '20h', scheduleToCloseTimeout: '20h', heartbeatTimeout: '1m' },
+  short: { ...common, startToCloseTimeout: '2h', heartbeatTimeout: '15s' },
+  transfer: { ...common, startToCloseTimeout: '20h', scheduleToCloseTimeout: '20h', heartbeatTimeout: '30s' },
 } satisfies Record<string, ActivityOptions>;
 
 /** The options of each step; the queue is added per run, the summary per call. */

@@ -6,12 +6,15 @@ import { ROOT } from '../setup.mjs';
 /**
  * Where a test file runs, by its directory. `serial`: has a Temporal server or measures time, so one at a time, with
  * TEMPORAL_ADDRESS of the run's dev server. `isolated`: has the time-skipping server, which listens on all interfaces,
- * so in a network namespace of its own. `parallel`: all the rest, two at a time.
+ * so in a network namespace of its own. `waiting`: sits through a deadline and needs hardly any processor, so beside the
+ * isolated ones. `parallel`: all the rest, two at a time.
  */
 const SERIAL = ['integration', 'crash', 'replay', 'worker', 'examples'];
 const ISOLATED = ['workflows'];
+const WAITING = ['test/crash/freeze.test.ts'];
 
 export function laneOf(file) {
+  if (WAITING.includes(file)) return 'waiting';
   const [, directory] = file.split('/');
   if (SERIAL.includes(directory)) return 'serial';
   return ISOLATED.includes(directory) ? 'isolated' : 'parallel';
