@@ -1,6 +1,6 @@
 import type { Readable } from 'node:stream';
 import type { Fingerprint, Manifest, Snapshot, SnapshotKind } from '../src/core/manifest.js';
-import type { DatabaseSpec, Plan, RepositorySpec, ServiceSpec } from '../src/core/plan.js';
+import type { DatabaseSpec, Plan, RepositorySpec, ServiceSpec, SshSpec } from '../src/core/plan.js';
 import type { Check } from '../src/core/report.js';
 
 /**
@@ -20,6 +20,8 @@ export interface RunOptions {
   idleMs?: number;
   /** Called per line of stdout instead of buffering it (JSON streams). */
   onLine?: (line: string) => void;
+  /** Called per line of stderr, redacted: for programs that tell there what they passed over. */
+  onErrorLine?: (line: string) => void;
   /** Consumes stdout as a stream (an archive, a dump) instead of buffering it; the run fails where this rejects. */
   onStdout?: (stdout: Readable) => Promise<void>;
   /** Texts that must not appear in an error or a log, besides the environment's own values of `secretEnv`. */
@@ -173,11 +175,15 @@ export interface BackupRequest {
   exclude: string[];
   /** Where set, only these absolute paths below `paths` are taken (one per line, verbatim): lists of include patterns, expanded. */
   files?: string[];
+  /** Absolute roots of live file sets: what goes below them while it is read is no failure. Verifying judges what is missing then. */
+  live?: string[];
   manifest: Manifest;
   runId: string;
   kind: SnapshotKind;
   /** Directory of our own for caches and temporary files. */
   workDir: string;
+  /** The paths lie on that machine: the staging directory is pulled whole, file sets as the manifest's lists name them. */
+  from?: SshSpec;
 }
 
 export interface Stored {
@@ -199,6 +205,8 @@ export interface ListedFile {
 export interface Engine {
   name: RepositorySpec['engine'];
   abilities: Abilities;
+  /** Nothing younger leaves it, whatever `keep` says. */
+  keepsAtLeastMs?: number;
   /** Tool versions. Throws ToolMissing, ToolTooOld. */
   preflight(repo: RepositorySpec, ctx: Context): Promise<Record<string, string>>;
   /** Opens the repository: throws RepositoryMissing, RepositoryPassword, RepositoryNotMounted, RepositoryUnreachable, … */
@@ -271,6 +279,12 @@ export interface AppChecks {
     capture: { manifest: Manifest; file: (relative: string) => string; plan: Plan },
     ctx: Context,
   ): AsyncIterable<{ path: string; why: string }>;
+  /** What `references` reads besides databases: names below the capture, `files/<set>`. */
+  referencesRead?: string[];
+  /** What `explain` says of the live site before its first backup: lines for people. */
+  explain?(plan: Plan, ctx: Context): Promise<string[]>;
+  /** Runs on a restored tree that will lie at `at`, another root than it had: absolute paths in its configuration follow. */
+  relocated?(place: { tree: string; at: string; manifest: Manifest; plan: Plan }, ctx: Context): Promise<void>;
   /** The application's own rules on a restored tree, as evidence. Never throws for a bad backup: a failed Check says it. */
   checks(restored: Restored, ctx: Context): Promise<Check[]>;
   /** Starts the restored application in isolation (own network namespace, private HOME), probes it, and ends it again. */

@@ -32,7 +32,7 @@ export const prune = (deps: Deps) =>
     const planned = planPrune({
       snapshots,
       keep: repository.keep,
-      keepAtLeastMs: plan.keepAtLeastMs,
+      keepAtLeastMs: Math.max(plan.keepAtLeastMs, engine.keepsAtLeastMs ?? 0),
       now: new Date(),
       timezone: plan.timezone,
       verified,

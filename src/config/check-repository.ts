@@ -23,6 +23,12 @@ export function checkRepository(repository: Partly<RepositoryLines>, path: Path)
         findings.push({ path: [...path, 'recipients', i], message: recipientMessage(recipient) });
     });
   }
+  if (repository.engine === 'rsync') {
+    for (const key of ['password', 'recipients', 'identity'] as const)
+      if (repository[key] !== undefined) say(key, 'means nothing to rsync; its trees are plain files');
+    if (repository.location !== undefined && localPath(repository.location) === undefined)
+      say('location', 'must be a directory; another machine pulls with `host` (docs/hosts.md)');
+  }
   return findings;
 }
 

@@ -28,7 +28,7 @@ const notify = z.union(
 );
 
 const repository = z.strictObject({
-  engine: key(z.enum(['restic', 'archive']), 'The tool behind it.', 'restic'),
+  engine: key(z.enum(['restic', 'archive', 'rsync']), 'The tool behind it.', 'restic'),
   location: key(
     text,
     'A directory, or for restic whatever restic takes; never with a secret in it.',

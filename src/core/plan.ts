@@ -151,6 +151,8 @@ export const FileSetSpec = z.strictObject({
   /** `immutable`: files are written once, so they are stored from where they lie after the restart. `mutable`: copied inside the section. `live`: stored from where they lie, and may change or go meanwhile. */
   change: z.enum(['immutable', 'mutable', 'live']),
   mayBeEmpty: z.boolean().default(false),
+  /** A restore in place exchanges the root as one, also with what `exclude` leaves out: rubbish that nobody misses. */
+  whole: z.boolean().optional(),
   /** Extended attributes and ACLs are listed with the capture, so that a restore test can compare them; engines that lose them are refused. */
   attributes: z.boolean().optional(),
   /** Each directory below root is a part of its own, which a restore may name. */
@@ -168,9 +170,19 @@ export const Keep = z.strictObject({
 });
 export type Keep = z.infer<typeof Keep>;
 
+/** How another machine is reached over SSH: only with this key, and only where its host key is in `knownHosts`. */
+export const SshSpec = z.strictObject({
+  address: z.string(),
+  user: z.string().default('root'),
+  port: z.int().default(22),
+  key: z.string(),
+  knownHosts: z.string(),
+});
+export type SshSpec = z.infer<typeof SshSpec>;
+
 export const RepositorySpec = z.strictObject({
   name: z.string(),
-  engine: z.enum(['restic', 'archive']),
+  engine: z.enum(['restic', 'archive', 'rsync']),
   location: z.string(),
   password: SecretRef.optional(),
   credentials: z.record(z.string(), SecretRef).default({}),

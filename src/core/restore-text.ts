@@ -10,6 +10,7 @@ interface RestoreWay {
 const TOOLS: Record<RepositorySpec['engine'], string> = {
   restic: 'restic 0.14 or newer',
   archive: 'GNU tar, zstd or gzip, and age where it is encrypted',
+  rsync: 'rsync',
 };
 
 /** RESTORE.md: how a person gets this capture back with the engine's own tools, without Holdfast and without Temporal. */

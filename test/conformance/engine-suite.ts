@@ -7,6 +7,7 @@ import { suite, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Context, Engine, ListedFile } from '../../activities/contracts.js';
 import { isFailure } from '../../src/core/failures.js';
+import type { Manifest } from '../../src/core/manifest.js';
 import type { RepositorySpec } from '../../src/core/plan.js';
 import { testContext } from '../support/context.js';
 import { isRoot, oddTree, portrait, requestOf, temp } from './engine-fixture.js';
@@ -19,6 +20,8 @@ interface EngineCase {
   flip: (repo: RepositorySpec) => Promise<void>;
   /** What no argument, error or log may contain. */
   secrets: (repo: RepositorySpec) => Promise<string[]>;
+  /** What a capture must be for this engine to let it go: one whose rule forbids that for a week has older ones. */
+  expired?: () => Partial<Manifest>;
   skip?: string | false;
 }
 
@@ -35,7 +38,7 @@ async function all(entries: AsyncIterable<ListedFile>): Promise<ListedFile[]> {
 }
 
 /** What every engine must hold. A new engine passes it before it is registered. */
-export function engineSuite(name: string, { engine, repository, flip, secrets, skip }: EngineCase): void {
+export function engineSuite(name: string, { engine, repository, flip, secrets, expired, skip }: EngineCase): void {
   const make = async (ctx: Context): Promise<{ dir: string; repo: RepositorySpec }> => {
     const dir = await temp('engine');
     const repo = await repository(join(dir, 'repo'));
@@ -266,7 +269,7 @@ export function engineSuite(name: string, { engine, repository, flip, secrets, s
       await mkdir(tree);
       const store = async (siteId: string) => {
         await writeFile(join(tree, 'file'), randomBytes(300_000));
-        return (await engine.backup(repo, await requestOf([tree], { siteId }), ctx)).snapshot.id;
+        return (await engine.backup(repo, await requestOf([tree], { siteId, ...expired?.() }), ctx)).snapshot.id;
       };
       const [a, b, other] = [await store('site-1'), await store('site-1'), await store('site-2')];
       assert.deepEqual(await engine.sites(repo, ctx), ['site-1', 'site-2']);

@@ -1,0 +1,53 @@
+import { Readable } from 'node:stream';
+import type { RepositorySpec } from '../../src/core/plan.js';
+import type { Context, ListedFile } from '../contracts.js';
+import { COPY_ARGS, classifyRsync, LIST_ARGS, PROGRESS_ARGS, RSYNC_CODES } from '../tools/rsync.js';
+import { IDLE_MS } from './lines.js';
+import { entryOf, hashOf, linesOf, look } from './rsync-list.js';
+import type { Tree } from './rsync-tree.js';
+
+/** What the tree holds now: an entry of the list that is gone is left out. */
+export async function* contents(tree: Tree): AsyncGenerator<ListedFile> {
+  for await (const line of linesOf(tree.list)) {
+    const now = await look(tree.path, entryOf(line).path);
+    if (now) yield { path: now.path.toString(), type: now.type, size: now.size, mtimeMs: now.mtimeMs };
+  }
+}
+
+/** Copies out of a tree, and fails where a file is not what was stored. */
+export async function restore(
+  repo: RepositorySpec,
+  tree: Tree,
+  target: string,
+  paths: string[] | undefined,
+  ctx: Context,
+): Promise<void> {
+  const limit = repo.downloadLimit ? [`--bwlimit=${Math.max(1, Math.floor(repo.downloadLimit / 1024))}`] : [];
+  const { exitCode, stderrTail } = await ctx.run(
+    'rsync',
+    [
+      ...[...COPY_ARGS, ...PROGRESS_ARGS, ...limit, '--recursive', ...(paths ? LIST_ARGS : [])],
+      ...[`${tree.path}/`, `${target}/`],
+    ],
+    {
+      ok: RSYNC_CODES,
+      idleMs: IDLE_MS,
+      ...(paths ? { input: Readable.from(paths.map((path) => `${path}\0`)) } : {}),
+      onLine: () => ctx.beat(),
+    },
+  );
+  const details = { tool: 'rsync', exitCode, stderrTail };
+  if (classifyRsync(exitCode, stderrTail, false) === 'DiskFull')
+    throw ctx.fail('DiskFull', 'the disk of the restore filled up', { details });
+  if (exitCode !== 0)
+    throw ctx.fail('ToolFailed', `rsync could not restore all of a tree in ${repo.name}`, { details });
+  const wanted = (path: string) => paths?.some((each) => path === each || path.startsWith(`${each}/`)) ?? true;
+  for await (const line of linesOf(tree.list)) {
+    const { path, sha256 } = entryOf(line);
+    if (sha256 === undefined || !wanted(path.toString())) continue;
+    if ((await hashOf(target, path, ctx).catch(() => undefined)) !== sha256)
+      throw ctx.fail('RepositoryDamaged', `a file in ${repo.name} is not what was stored`, {
+        details: { places: [`${tree.id}${path.toString()}`] },
+      });
+  }
+}

@@ -1,0 +1,151 @@
+import { mkdir, readdir, readFile, stat } from 'node:fs/promises';
+import { isAbsolute, join } from 'node:path';
+import { z } from 'zod';
+import type { RepositorySpec } from '../../src/core/plan.js';
+import type { Context, Engine } from '../contracts.js';
+import { syncDirectory, writeDurable } from '../site/durable.js';
+import { parseRsync } from '../tools/rsync.js';
+import { assertMounted, exists, onDisk, writeNote } from './location.js';
+import { backup } from './rsync-backup.js';
+import { check } from './rsync-check.js';
+import { contents, restore } from './rsync-restore.js';
+import { allTrees, findTree, removeTree, SAFE, treesOf, withdraw } from './rsync-tree.js';
+import { quote } from './shell.js';
+import { countRestored } from './walk.js';
+
+/** Says that a directory is a repository: an empty mount point is none. */
+const ROOT_MARK = 'holdfast-rsync.json';
+const RootMark = z.looseObject({ schema: z.literal(1) });
+
+/** Seafile's rule: in case the newest copy of dumps and data is inconsistent, an older one is there for a week (seed 001). */
+const KEPT_MS = 7 * 86_400_000;
+
+async function located(repo: RepositorySpec, ctx: Context): Promise<void> {
+  if (!isAbsolute(repo.location))
+    throw ctx.fail('InvalidConfig', `the location of repository ${repo.name} is no absolute path`, {
+      advice: 'dated trees lie in a directory; let another machine pull instead (docs/hosts.md)',
+    });
+  await assertMounted(repo, ctx);
+}
+
+async function open(repo: RepositorySpec, ctx: Context): Promise<void> {
+  await located(repo, ctx);
+  await onDisk(repo, ctx, async () => {
+    if (!(await stat(repo.location)).isDirectory() || !(await exists(join(repo.location, ROOT_MARK))))
+      throw ctx.fail('RepositoryMissing', `there is no rsync repository for ${repo.name}`);
+    const mark = await readFile(join(repo.location, ROOT_MARK), 'utf8');
+    if (!RootMark.safeParse(JSON.parse(mark || '{}')).success)
+      throw ctx.fail('RepositoryDamaged', `the mark of ${repo.name} is not ours`);
+    await readdir(repo.location);
+  });
+}
+
+/** Dated trees of plain files: unchanged ones are hard links to the tree before, and anybody can read them without a tool. */
+export const rsyncEngine: Engine = {
+  name: 'rsync',
+  keepsAtLeastMs: KEPT_MS,
+  abilities: {
+    incremental: true,
+    differential: false,
+    publicKey: false,
+    xattrs: true,
+    dedup: false,
+    appendOnly: false,
+  },
+
+  async preflight(_repo, ctx) {
+    const rsync = parseRsync((await ctx.run('rsync', ['--version'])).stdout);
+    if (!rsync?.whole)
+      throw ctx.fail('ToolTooOld', 'the rsync of this machine keeps no ACLs or extended attributes', {
+        advice: "install your distribution's rsync",
+      });
+    return { rsync: rsync.version };
+  },
+
+  open,
+
+  async init(repo, ctx) {
+    await located(repo, ctx);
+    await onDisk(repo, ctx, async () => {
+      await mkdir(repo.location, { recursive: true, mode: 0o700 });
+      if (await exists(join(repo.location, ROOT_MARK))) return;
+      const made = { schema: 1, made: new Date().toISOString(), by: 'holdfast' };
+      await writeDurable(join(repo.location, ROOT_MARK), `${JSON.stringify(made)}\n`);
+      await syncDirectory(join(repo.location, '..'));
+    });
+  },
+
+  async backup(repo, request, ctx) {
+    await open(repo, ctx);
+    return backup(repo, request, ctx);
+  },
+
+  async list(repo, siteId, ctx) {
+    await open(repo, ctx);
+    const found = SAFE.test(siteId) ? await onDisk(repo, ctx, () => treesOf(repo, siteId, ctx)) : [];
+    return found.map(({ mark, whole }) => ({ ...mark.snapshot, repository: repo.name, complete: whole }));
+  },
+
+  async sites(repo, ctx) {
+    await open(repo, ctx);
+    const trees = await onDisk(repo, ctx, () => allTrees(repo, ctx));
+    return [...new Set(trees.map(({ mark }) => mark.snapshot.siteId))].sort();
+  },
+
+  async *contents(repo, snapshot, ctx) {
+    await open(repo, ctx);
+    yield* contents(await findTree(repo, snapshot, ctx));
+  },
+
+  async restore(repo, snapshot, target, { paths }, ctx) {
+    await open(repo, ctx);
+    await restore(repo, await findTree(repo, snapshot, ctx), target, paths, ctx);
+    return countRestored(target, paths, ctx);
+  },
+
+  async check(repo, depth, part, ctx) {
+    await open(repo, ctx);
+    return onDisk(repo, ctx, () => check(repo, depth, part, ctx));
+  },
+
+  async forget(repo, ids, ctx) {
+    await open(repo, ctx);
+    return onDisk(repo, ctx, async () => {
+      let freedBytes = 0;
+      for (const { id, mark, dir, whole } of await allTrees(repo, ctx)) {
+        if (!ids.includes(id)) continue;
+        const young = Date.now() - Date.parse(mark.snapshot.capturedAt) < KEPT_MS;
+        if (whole && (!repo.keep || young)) {
+          ctx.note(`${repo.name}: ${id} stays: a whole tree goes only by \`keep\`, and after 7 days`);
+          continue;
+        }
+        const gone = await withdraw(dir, id);
+        if (!gone) continue;
+        await ctx.run('find', [gone, '-type', 'f', '-links', '1', '-printf', '%s\n'], {
+          onLine: (line) => {
+            freedBytes += Number(line);
+          },
+        });
+        await removeTree(gone, ctx);
+      }
+      return { freedBytes };
+    });
+  },
+
+  async stats(repo, ctx) {
+    await open(repo, ctx);
+    const { stdout } = await ctx.run('du', ['--summarize', '--block-size=1', '--', repo.location]);
+    return { bytes: Number.parseInt(stdout, 10), snapshots: (await allTrees(repo, ctx)).length };
+  },
+
+  restoreCommands(repo, { captureId, siteId }) {
+    return [
+      `set -- ${quote(join(repo.location, siteId))}/*-${captureId.slice(0, 8)}.json   # without it the copy did not finish`,
+      'test -f "$1"',
+      'mkdir -p ./restored',
+      `rsync -aHAXS --numeric-ids "\${1%.json}/" ./restored/`,
+    ];
+  },
+
+  leaveNote: writeNote,
+};
