@@ -1,3 +1,4 @@
+import type { HostFindings } from '../src/core/findings.js';
 import type { BackupInput, RestoreInput, RestoreTestInput } from '../src/core/inputs.js';
 import type { Snapshot } from '../src/core/manifest.js';
 import type { HookName } from '../src/core/plan.js';
@@ -28,6 +29,8 @@ export interface PrepareInput {
   reads?: boolean;
   /** Name below `restore.root`. */
   target?: string;
+  /** Of a guarded change: one that the config names. */
+  operation?: string;
   /** What the input asks for: an engine that has no such level refuses it. */
   level?: BackupInput['level'];
 }
@@ -49,6 +52,8 @@ export interface Prepared extends StepResult {
   limits: { startMs: number; storeMs: number };
   approval: 'required' | 'input';
   uncovered: string[];
+  /** Of a guarded change. */
+  operation?: { writes: 'held' | 'open' };
   /** Another run of the same kind has the site: this one ends as skipped. */
   heldBy?: string;
 }
@@ -166,6 +171,62 @@ export interface Checked extends StepResult {
   sample: string;
 }
 
+export interface StopInput extends CaptureInput {
+  workflow: string;
+  /** A guarded change holds the application down for as long as its operation and its checks may take, too. */
+  operation?: string;
+  /** Sections that a person asked for in mid-run, beyond those that a run has of its own. */
+  more?: number;
+}
+
+export interface ShelterInput extends CaptureInput {
+  operation: string;
+  epoch?: number;
+  /** Writes are held: whoever recovers the section brings this state back. */
+  undo: boolean;
+}
+
+export interface OperateInput extends StepInput {
+  operation: string;
+  /** Names this change in the journal, so that nobody does it twice. */
+  changeId: string;
+  epoch?: number;
+}
+
+export interface Operated extends StepResult {
+  /** `unknown`: it was ended in the middle, or nobody saw its end. */
+  verdict: 'done' | 'failed' | 'unknown';
+}
+
+export interface ExamineInput extends StepInput {
+  operation: string;
+  epoch?: number;
+}
+
+export interface Examined extends StepResult {
+  /** `failed`: each of three times. `unclear`: it could not look. */
+  verdict: 'passed' | 'failed' | 'unclear';
+}
+
+export interface TurnInput extends StepInput {
+  operation: string;
+  epoch: number;
+  /** The state from before the operation, or the one that it left. */
+  to: 'before' | 'after';
+}
+
+export interface AskInput extends StepInput {
+  operation: string;
+  said: string;
+  /** Which of the two states the application runs on. */
+  running: 'before' | 'after';
+}
+
+export interface Asked extends StepResult {
+  /** Rows per table and files per set, now → then: what a rollback would take away. */
+  changes: string[];
+}
+
 export interface FinishInput extends Pick<StepInput, 'site' | 'host'> {
   /** Absent where `prepare` failed: there is no frozen plan then. */
   hostId?: string;
@@ -184,15 +245,32 @@ export interface AlarmInput extends StepInput {
 export interface HostSteps {
   prepare(input: PrepareInput): Promise<Prepared>;
   hook(input: StepInput & { hook: HookName; outcome?: string }): Promise<StepResult & { skip: boolean }>;
-  stop(input: CaptureInput & { workflow: string }): Promise<Stopped>;
+  stop(input: StopInput): Promise<Stopped>;
   checkpoint(input: SectionInput): Promise<StepResult>;
   dump(input: CaptureInput & { epoch?: number }): Promise<Captured>;
   swap(input: SwapInput): Promise<StepResult>;
+  shelter(input: ShelterInput): Promise<StepResult>;
+  operate(input: OperateInput): Promise<Operated>;
+  examine(input: ExamineInput): Promise<Examined>;
+  turn(input: TurnInput): Promise<StepResult>;
+  ask(input: AskInput): Promise<Asked>;
   start(input: StartInput): Promise<Started>;
   alarm(input: AlarmInput): Promise<StepResult>;
   finish(input: FinishInput): Promise<StepResult>;
+  check(input: HostCheckInput): Promise<HostChecked>;
   watch(input: { site: string; host: string }): Promise<StepResult & { overdue: string[] }>;
 }
+
+export interface HostCheckInput {
+  /** Names the log; a check of all sites has a name that no site has. */
+  site: string;
+  host: string;
+  /** Only this site. */
+  only?: string;
+  init: boolean;
+}
+
+export interface HostChecked extends StepResult, HostFindings {}
 
 /** Runs on the queue of the host for what takes long. */
 export interface TransferSteps {

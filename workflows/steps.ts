@@ -31,6 +31,8 @@ const CLASSES = {
     heartbeatTimeout: '10s',
     retry: { ...common.retry, maximumInterval: '10s' },
   },
+  /** What a site's owner has given its own time limit. A dead worker is seen within 7 s here, too. */
+  operation: { ...common, startToCloseTimeout: '30d', heartbeatTimeout: '7s' },
   /** Hooks, alarms and the end of a run. */
   short: { ...common, startToCloseTimeout: '2h', heartbeatTimeout: '15s' },
   transfer: { ...common, startToCloseTimeout: '20h', scheduleToCloseTimeout: '20h', heartbeatTimeout: '30s' },
@@ -44,10 +46,16 @@ const HOST_CLASS: Record<keyof HostSteps, keyof typeof CLASSES> = {
   checkpoint: 'section',
   dump: 'section',
   swap: 'section',
+  shelter: 'section',
+  operate: 'operation',
+  examine: 'operation',
+  turn: 'section',
+  ask: 'short',
   start: 'start',
   alarm: 'short',
   finish: 'short',
   watch: 'first',
+  check: 'first',
 };
 
 type Call<F> = F extends (input: infer I) => infer R ? (summary: string, input: I) => R : never;

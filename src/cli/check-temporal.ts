@@ -2,8 +2,8 @@ import type { Client } from '@temporalio/client';
 import { pollers } from '../client/pollers.js';
 import { applySchedules } from '../client/schedules.js';
 import type { Config } from '../config/schema.js';
+import { type Finding, failed, ok, warn } from '../core/findings.js';
 import { hostQueue, TASK_QUEUE, transferQueue } from '../core/names.js';
-import { type Finding, failed, ok, warn } from './check-findings.js';
 
 const DAY_SECONDS = 86_400;
 const LEAST_RETENTION_DAYS = 90;

@@ -1,76 +1,92 @@
+import type { Client } from '@temporalio/client';
 import type { Command } from 'commander';
 import type { Config } from '../config/schema.js';
-import { type Finding, failed } from './check-findings.js';
+import { type Finding, failed, type HostFindings, warn } from '../core/findings.js';
 import type { Call, Cli } from './context.js';
 import { EXIT, type ExitCode } from './exit-codes.js';
 import { localSite, thisHost } from './sites.js';
 import { stateDirOf } from './status.js';
-import { temporalOptions, whereOf } from './temporal.js';
+import { temporalOptions, whereOf, withTemporal } from './temporal.js';
 
 export function register(program: Command, cli: Cli): void {
   temporalOptions(
     cli.command(
       program,
       'check',
-      'whether a backup would work here: tools, rights, space, repositories, workers, alarms',
+      'whether a backup would work here: tools, rights, space, repositories, workers, alarms; looked at by the worker',
     ),
   )
     .argument('[site]', 'only this one')
     .option('--init', 'create repositories that are not there')
     .option(
       '--state-dir <dir>',
-      'the state directory of the worker (default: HOLDFAST_STATE_DIR, else the usual place)',
+      'the state directory, where no worker answers (default: HOLDFAST_STATE_DIR, else the usual place)',
     )
     .action(cli.action(check));
 }
 
 async function check(call: Call): Promise<ExitCode> {
-  const { checkAlarms, checkConfigFile, checkWatchdog } = await import('./check-host.js');
   const host = thisHost(call);
-  const { config, findings } = await checkConfigFile(call.configFile(), host);
-  if (!config) return tell(call, findings, EXIT.usage);
+  const { config, mistakes } = await configOf(call, host);
+  if (!config) return tell(call, mistakes, EXIT.usage);
   const named = call.args[0];
   const only = named === undefined ? undefined : (await localSite(call, named)).site;
-  const sites = Object.keys(config.sites).filter(
-    (site) => (only === undefined || site === only) && (config.sites[site]?.host ?? host) === host,
-  );
-  const stateDir = stateDirOf(call);
-  const { checkSite } = await import('./check-site.js');
-  for (const site of sites) {
-    findings.push(...(await checkSite(config, site, { stateDir, host, init: call.options.init === true })));
-  }
-  findings.push(...(await checkWatchdog(stateDir, host)), ...checkAlarms(config, sites));
-  findings.push(...(await temporal(call, config, host)));
+  const { own, temporal } = await ask(call, config, host, only);
+  const findings = [...own.findings, ...temporal];
   const bad = findings.some(({ result }) => result === 'failed');
-  return tell(call, findings, bad ? EXIT.failed : EXIT.completed, await firstBackup(stateDir, sites));
+  const [first] = own.unsaved;
+  const done = first === undefined ? 'holdfast status' : `holdfast backup ${first}`;
+  return tell(call, findings, bad ? EXIT.failed : EXIT.completed, done);
 }
 
-async function temporal(call: Call, config: Config, host: string): Promise<Finding[]> {
-  const { withTemporal } = await import('./temporal.js');
+/** A config that cannot be read would stop a worker too: its mistakes are all that there is to say. */
+async function configOf(call: Call, host: string): Promise<{ config?: Config; mistakes: Finding[] }> {
+  const { formatMistake, readConfig } = await import('../config/load.js');
+  const { config, mistakes } = await readConfig(call.configFile(), { look: 'all', host });
+  if (config) return { config, mistakes: [] };
+  return { mistakes: mistakes.map((one) => failed('config', formatMistake(one), 'holdfast config validate')) };
+}
+
+interface Asked {
+  own: HostFindings;
+  temporal: Finding[];
+}
+
+/** The worker of this host answers for it: it is the one whose user, tools and environment a backup will have. */
+async function ask(call: Call, config: Config, host: string, only: string | undefined): Promise<Asked> {
   const { isTemporalAway } = await import('./explain-error.js');
   const { resolveWhere } = await import('../client/connect.js');
   const { checkTemporal } = await import('./check-temporal.js');
+  const { checkOnWorker } = await import('../client/check.js');
+  const init = call.options.init === true;
+  const site = only === undefined ? {} : { site: host === 'local' ? only : `${only}@${host}` };
+  const asked = async (client: Client): Promise<Asked> => ({
+    own: (await checkOnWorker(client, host, { ...site, init })) ?? (await here(call, host, only)),
+    temporal: await checkTemporal(client, config, host),
+  });
   try {
-    return await withTemporal(call, (client) => checkTemporal(client, config, host));
+    return await withTemporal(call, asked);
   } catch (error) {
     if (!isTemporalAway(error)) throw error;
-    return [failed('Temporal', `does not answer at ${resolveWhere(whereOf(call)).address}; start it`, 'holdfast dev')];
+    const { address } = resolveWhere(whereOf(call));
+    const away = failed('Temporal', `does not answer at ${address}; start it`, 'holdfast dev');
+    return { own: await here(call, host, only), temporal: [away] };
   }
 }
 
-/** A site that has no backup yet: the thing to do once all is well. */
-async function firstBackup(stateDir: string, sites: string[]): Promise<string> {
-  const { readSite } = await import('../client/reports.js');
-  for (const site of sites) {
-    const { reports } = await readSite(stateDir, site);
-    if (!reports.some(({ workflow, outcome }) => workflow === 'backup' && outcome === 'completed'))
-      return `holdfast backup ${site}`;
-  }
-  return 'holdfast status';
+async function here(call: Call, host: string, only: string | undefined): Promise<HostFindings> {
+  const { localContext } = await import('../../activities/local-context.js');
+  const { checkHost } = await import('../../activities/preflight/check-host.js');
+  const { openState } = await import('../../activities/site/state.js');
+  const stateDir = stateDirOf(call);
+  const ctx = await localContext('check', { stateDir, host });
+  const init = call.options.init === true;
+  const found = await checkHost(call.configFile(), only, { state: await openState(stateDir), host, ctx, init });
+  const note = warn('worker', 'none answers: this was looked at by the command itself, as its own user');
+  return { ...found, findings: [note, ...found.findings] };
 }
 
 const MARKS = { ok: ' ', warn: '!', failed: 'x' } as const;
-
 /** The findings, and last the one command to type next: what helps against the worst of them. */
 function tell(call: Call, findings: Finding[], exitCode: ExitCode, done = 'holdfast status'): ExitCode {
   const width = Math.max(...findings.map(({ about }) => about.length));

@@ -77,5 +77,13 @@ export const GuardedChangeInput = z.strictObject({
 });
 export type GuardedChangeInput = z.infer<typeof GuardedChangeInput>;
 
+export const CheckInput = z.strictObject({
+  site: site.optional(),
+  host: name.optional(),
+  /** Creates repositories that are not there. */
+  init: z.boolean().default(false),
+});
+export type CheckInput = z.infer<typeof CheckInput>;
+
 export const WatchInput = z.strictObject({ site });
 export type WatchInput = z.infer<typeof WatchInput>;

@@ -342,6 +342,17 @@ test('prune removes what retention says, and nothing of others', opts, async () 
   }
 });
 
+test('check is answered by the worker, with its own user and environment', opts, async () => {
+  // A command that has nothing on its path cannot have looked for itself.
+  const { code, out, err } = await lab.holdfast(['check'], { env: { HOLDFAST_STATE_DIR: join(lab.dir, 'none') } });
+  assert.equal(code, 0, out + err);
+  assert.match(out, /runs as +\w+, Node 2/);
+  assert.match(out, /cms: repository nas .*opens/);
+  assert.doesNotMatch(out, /looked at by the command itself/);
+  assert.match(out, /\nnext: holdfast (status|schedule apply)\n$/);
+  assert.ok(!existsSync(join(lab.dir, 'none')), 'the command made no state of its own');
+});
+
 test('a schedule made from the config fires, by hand and by the clock', opts, async () => {
   const undo = await lab.configure(({ sites }) => {
     sites.cms.schedule = { backup: '* * * * *' };

@@ -1,32 +1,32 @@
-import type { Context } from '../../activities/contracts.js';
-import { databases } from '../../activities/databases/index.js';
-import { engines } from '../../activities/engines/index.js';
-import { localContext } from '../../activities/local-context.js';
-import { preflightSources } from '../../activities/preflight/sources.js';
-import { preflightSpace } from '../../activities/preflight/space.js';
-import { services } from '../../activities/services/index.js';
-import { openState } from '../../activities/site/state.js';
-import { apps } from '../apps/index.js';
-import { gatherFacts } from '../config/facts.js';
-import { derivePlan } from '../config/plan.js';
-import type { Config } from '../config/schema.js';
-import { formatBytes } from '../core/durations.js';
-import { isFailure } from '../core/failures.js';
-import type { Plan, RepositorySpec } from '../core/plan.js';
-import { type Finding, failed, ok, tried, warn } from './check-findings.js';
+import { apps } from '../../src/apps/index.js';
+import { gatherFacts } from '../../src/config/facts.js';
+import { derivePlan } from '../../src/config/plan.js';
+import type { Config } from '../../src/config/schema.js';
+import { formatBytes } from '../../src/core/durations.js';
+import { isFailure } from '../../src/core/failures.js';
+import { type Finding, failed, ok, tried, warn } from '../../src/core/findings.js';
+import type { Plan, RepositorySpec } from '../../src/core/plan.js';
+import type { Context } from '../contracts.js';
+import { databases } from '../databases/index.js';
+import { engines } from '../engines/index.js';
+import { services } from '../services/index.js';
+import type { StateDir } from '../site/api.js';
+import { preflightSources } from './sources.js';
+import { preflightSpace } from './space.js';
 
-export interface SiteCheckOptions {
-  stateDir: string;
+export interface CheckEnv {
+  state: StateDir;
   host: string;
+  ctx: Context;
   /** Create repositories that are not there. */
   init: boolean;
 }
 
 /** All that a backup of a site needs on this host: programs, services, sources, space and repositories. Changes nothing without `init`. */
-export async function checkSite(config: Config, site: string, options: SiteCheckOptions): Promise<Finding[]> {
-  const { stateDir, host } = options;
+export async function checkSite(config: Config, site: string, env: CheckEnv): Promise<Finding[]> {
+  const { host } = env;
   const notes: string[] = [];
-  const ctx = await localContext('check', { stateDir, host, site, note: (text) => notes.push(text) });
+  const ctx: Context = { ...env.ctx, note: (text) => void notes.push(text) };
   const bare = derivePlan(config, site, { entries: [], volumes: [] }, { host });
   const volumes: { name: string; path?: string }[] = [];
   const findings: Finding[] = [];
@@ -42,8 +42,8 @@ export async function checkSite(config: Config, site: string, options: SiteCheck
   }
   const facts = await gatherFacts(bare.root, volumes, apps[bare.app]?.looksInto);
   const plan = derivePlan(config, site, facts, { host });
-  findings.push(...(await checkSources(plan, ctx, options)));
-  findings.push(...(await Promise.all(plan.repositories.map((one) => checkRepository(site, one, ctx, options.init)))));
+  findings.push(...(await checkSources(plan, ctx, env)));
+  findings.push(...(await Promise.all(plan.repositories.map((one) => checkRepository(site, one, ctx, env.init)))));
   findings.push(
     ...plan.uncovered.map((left) =>
       warn(`${site}: coverage`, `${left} is neither included nor excluded; see`, `holdfast explain ${site}`),
@@ -53,7 +53,7 @@ export async function checkSite(config: Config, site: string, options: SiteCheck
   return findings;
 }
 
-async function checkSources(plan: Plan, ctx: Context, { stateDir }: SiteCheckOptions): Promise<Finding[]> {
+async function checkSources(plan: Plan, ctx: Context, { state }: CheckEnv): Promise<Finding[]> {
   const { site } = plan;
   const findings: Finding[] = [];
   for (const spec of plan.databases) {
@@ -64,7 +64,6 @@ async function checkSources(plan: Plan, ctx: Context, { stateDir }: SiteCheckOpt
       }),
     );
   }
-  const state = await openState(stateDir);
   const env = { ctx, deps: { state } };
   let bytes = 0;
   findings.push(

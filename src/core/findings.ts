@@ -9,6 +9,13 @@ export interface Finding {
   next?: string;
 }
 
+/** What a host has looked at of its own. */
+export interface HostFindings {
+  findings: Finding[];
+  /** Sites of this host that have no backup yet. */
+  unsaved: string[];
+}
+
 export const ok = (about: string, said: string): Finding => ({ result: 'ok', about, said });
 
 export const warn = (about: string, said: string, next?: string): Finding => ({
