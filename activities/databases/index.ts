@@ -1,9 +1,15 @@
 import type { DatabaseSpec } from '../../src/core/plan.js';
 import type { Database } from '../contracts.js';
+import { boltDatabase } from './bolt.js';
+import { httpDatabase } from './http.js';
 import { sqliteDatabase } from './sqlite.js';
 
 /** Every kind of database that Holdfast dumps. */
-const members: Partial<Record<DatabaseSpec['kind'], Database>> = { sqlite: sqliteDatabase as Database };
+const members: Partial<Record<DatabaseSpec['kind'], Database>> = {
+  sqlite: sqliteDatabase as Database,
+  http: httpDatabase as Database,
+  bolt: boltDatabase as Database,
+};
 
 /** Every kind of database that Holdfast dumps. */
 export const databases = members as Record<DatabaseSpec['kind'], Database>;

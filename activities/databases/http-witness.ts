@@ -1,0 +1,60 @@
+import { createHash } from 'node:crypto';
+import { createInterface } from 'node:readline';
+import { isFailure } from '../../src/core/failures.js';
+import type { Context } from '../contracts.js';
+import { readExport } from '../tools/varasto-export.js';
+import { ask, type HttpSpec } from './http-fetch.js';
+
+/** What a list says whatever its order: how many lines, and the sum of their hashes. Memory stays flat. */
+export interface Witness {
+  lines: number;
+  sum: bigint;
+}
+
+const MODULUS = 1n << 256n;
+
+function add(witness: Witness, line: string): void {
+  if (line === '') return;
+  witness.lines++;
+  const hash = createHash('sha256').update(line).digest('hex');
+  witness.sum = (witness.sum + BigInt(`0x${hash}`)) % MODULUS;
+}
+
+export const same = (a: Witness, b: Witness): boolean => a.lines === b.lines && a.sum === b.sum;
+
+/**
+ * Varasto's own list of files, `<sha256> <path>` each: what an export must hold too, as it says nothing of its own length.
+ * Undefined where this Varasto has no such list.
+ */
+export async function listedFiles(spec: HttpSpec, ctx: Context): Promise<Witness | undefined> {
+  const answer = await ask(spec, `${spec.url}_sha256s`, ctx).catch((error) => {
+    if (isFailure(error, 'DatabaseMissing')) return undefined;
+    throw error;
+  });
+  if (!answer) return undefined;
+  const witness: Witness = { lines: 0, sum: 0n };
+  for await (const line of createInterface({ input: answer })) {
+    add(witness, line);
+    ctx.beat();
+  }
+  if (!answer.complete) throw ctx.fail('DumpIncomplete', `the list of files of ${spec.name} broke off`);
+  return witness;
+}
+
+interface Changeset {
+  FilesCreated?: { Sha256?: string; Path?: string }[] | null;
+  FilesUpdated?: { Sha256?: string; Path?: string }[] | null;
+}
+
+/** The same list, made of an export. */
+export async function exportedFiles(file: string): Promise<Witness> {
+  const witness: Witness = { lines: 0, sum: 0n };
+  await readExport(file, ({ section, value }) => {
+    if (section !== 'Collection') return;
+    // As a reader of the list's lines sees it.
+    for (const { FilesCreated, FilesUpdated } of (value.Changesets ?? []) as Changeset[])
+      for (const { Sha256, Path } of [...(FilesCreated ?? []), ...(FilesUpdated ?? [])])
+        for (const line of `${Sha256} ${Path}`.split(/\r?\n|[\r\u2028\u2029]/)) add(witness, line);
+  });
+  return witness;
+}

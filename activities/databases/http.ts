@@ -1,0 +1,99 @@
+import { mkdir, mkdtemp, rename, rm, stat } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import type { Context, Database, Dumped } from '../contracts.js';
+import { syncDirectory } from '../site/durable.js';
+import { ask, type HttpSpec, write } from './http-fetch.js';
+import { endsWith, type Format, fingerprintOfExport } from './http-forms.js';
+import { importExport } from './http-import.js';
+import { exportedFiles, listedFiles, same } from './http-witness.js';
+
+const TRIES = 3;
+
+/** What an application exports of itself over HTTP, while it runs. `varasto` is read and counted; of a `text` only its end is known. */
+export const httpDatabase: Database<HttpSpec> = {
+  kind: 'http',
+
+  async preflight(spec, ctx) {
+    const answer = await ask(spec, spec.url, ctx);
+    // Only its head was wanted: token, certificate and address are right.
+    answer.destroy();
+    const told = Number(answer.headers['content-length'] ?? 0);
+    const file = spec.path === undefined ? 0 : await sizeOf(spec.path);
+    // JSON takes more room than the database that it is made of.
+    return { bytes: Math.max(told, 2 * file, 1), tools: {} };
+  },
+
+  async dump(spec, dir, _fence, ctx) {
+    const file = `${spec.name}.${spec.format === 'varasto' ? 'export' : 'txt'}`;
+    const target = join(dir, file);
+    const partial = `${target}.partial`;
+    for (const path of [target, partial]) await rm(path, { force: true });
+    const { bytes, sha256, fingerprint } = await taken(spec, partial, ctx).catch(async (error) => {
+      await rm(partial, { force: true });
+      throw error;
+    });
+    await rename(partial, target);
+    await syncDirectory(dir);
+    return { file, bytes, sha256, fingerprint, consistency: 'full', ...(await ownerOf(spec)) };
+  },
+
+  async live(spec, ctx) {
+    // It may hold keys in clear: in the state directory, which nobody else can enter, and only for as long as it is read.
+    const parent = ctx.cacheDir ?? tmpdir();
+    await mkdir(parent, { recursive: true, mode: 0o700 });
+    const scratch = await mkdtemp(join(parent, 'holdfast-export-'));
+    try {
+      return (await taken(spec, join(scratch, 'export'), ctx)).fingerprint;
+    } finally {
+      await rm(scratch, { recursive: true, force: true });
+    }
+  },
+
+  inspect: (file, format, ctx) => fingerprintOfExport(file, format as Format, ctx),
+
+  load: (file, format, target, ctx) => importExport(file, format as Format, target, ctx),
+
+  sidecars: () => [],
+};
+
+type Taken = Pick<Dumped, 'bytes' | 'sha256' | 'fingerprint'>;
+
+/** Fetches the export and proves it whole. Where the application changed meanwhile it is taken again, so that its list of files belongs to it. */
+async function taken(spec: HttpSpec, target: string, ctx: Context): Promise<Taken> {
+  if (spec.format === 'text') return once(spec, target, ctx);
+  for (let n = 1; ; n++) {
+    const before = await listedFiles(spec, ctx);
+    const result = await once(spec, target, ctx);
+    if (!before) return result;
+    const [after, held] = [await listedFiles(spec, ctx), await exportedFiles(target)];
+    if (same(before, held) || (after && same(after, held))) return result;
+    if (after && same(before, after))
+      throw ctx.fail(
+        'DumpIncomplete',
+        `the export of ${spec.name} has ${held.lines} files, and the application lists ${after.lines}`,
+      );
+    if (n < TRIES) continue;
+    ctx.note(`${spec.name} changed during each of ${TRIES} exports: its files could not be compared with its list`);
+    return result;
+  }
+}
+
+async function once(spec: HttpSpec, target: string, ctx: Context): Promise<Taken> {
+  await rm(target, { force: true });
+  const written = await write(spec, await ask(spec, spec.url, ctx), target, ctx);
+  const fingerprint = await fingerprintOfExport(target, spec.format, ctx);
+  if (spec.ends !== undefined) await endsWith(target, spec.ends, spec.name, ctx);
+  const records = Object.values(fingerprint.tables).reduce((sum, rows) => sum + rows, 0);
+  if (spec.format === 'varasto' && records === 0)
+    throw ctx.fail('DumpEmpty', `the export of ${spec.name} has no record`);
+  return { ...written, fingerprint };
+}
+
+const sizeOf = async (path: string): Promise<number> => (await stat(path).catch(() => undefined))?.size ?? 0;
+
+/** The database that a restore makes belongs to whom the live one belongs. */
+async function ownerOf({ path }: HttpSpec): Promise<Pick<Dumped, 'mode' | 'uid' | 'gid'>> {
+  const stats = path === undefined ? undefined : await stat(path).catch(() => undefined);
+  return stats ? { mode: stats.mode & 0o7777, uid: stats.uid, gid: stats.gid } : {};
+}
