@@ -130,6 +130,8 @@ export interface Exchangeable<D extends DatabaseSpec = DatabaseSpec> {
   exchange(spec: D, tag: string, fence: Fence, ctx: Context): Promise<void>;
   /** The one put aside comes back, the restored one goes back to where it was staged. Nothing to take back is fine. Runs under the site's lock already. */
   takeBack(spec: D, tag: string, ctx: Context): Promise<void>;
+  /** Removes what was staged and is in no use: the exchange came to its good end, or never began. What was put aside stays. */
+  unstage(spec: D, tag: string, ctx: Context): Promise<void>;
   /** Removes what carries this tag: staged, or put aside. */
   drop(spec: D, tag: string, ctx: Context): Promise<void>;
 }
