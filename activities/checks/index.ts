@@ -1,6 +1,11 @@
 import type { AppChecks } from '../contracts.js';
 import { genericChecks } from './generic.js';
+import { mediagitChecks } from './mediagit.js';
 import { videocmsChecks } from './videocms.js';
 
 /** What is checked of each application, by its name in the config. */
-export const checks: Record<string, AppChecks> = { videocms: videocmsChecks, generic: genericChecks };
+export const checks: Record<string, AppChecks> = {
+  videocms: videocmsChecks,
+  mediagit: mediagitChecks,
+  generic: genericChecks,
+};

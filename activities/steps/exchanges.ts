@@ -106,7 +106,7 @@ async function* wholes(
     if (inside !== '' && !belongs(inside)) return;
     const found = await lstat(inSite(site, manifest, path)).catch(() => undefined);
     if (!found) return;
-    if (!found.isDirectory() || !stays(path)) yield path;
+    if (spec.whole || !found.isDirectory() || !stays(path)) yield path;
     else for (const name of await readdir(inSite(site, manifest, path))) yield* at(join(path, name));
   }
   yield* at(entry.root);

@@ -15,6 +15,7 @@ import { sha256Of } from '../capture/lines.js';
 import { databasePieces, stagingBelow } from '../capture/restored.js';
 import { readManifest } from '../capture/seal.js';
 import { cacheDir, withWorkDir } from '../capture/workdir.js';
+import { checks as appChecks } from '../checks/index.js';
 import type { Deps } from '../deps.js';
 import { engines } from '../engines/index.js';
 import { spaceFor } from '../preflight/space.js';
@@ -57,6 +58,9 @@ async function fetched(input: FetchInput, env: PlannedEnv): Promise<Said<Fetched
     const aside = asideTree(dirname(tree), plan, runTag(env.holder));
     await mustBeRenames(await exchangesOf(manifest, site, aside, plan, input.only), dirname(tree), ctx);
   }
+  const at = place.final ?? plan.root;
+  if (input.into !== 'scratch' && at !== manifest.root)
+    await appChecks[plan.app]?.relocated?.({ tree: site, at, manifest, plan }, ctx);
   // Else a power cut after the swap would leave empty files behind their names.
   await ctx.run('sync', ['-f', tree]);
   if (place.final) await moveTo(place.final, tree);

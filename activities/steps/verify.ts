@@ -48,7 +48,8 @@ export const verify = (deps: Deps) =>
 async function readBack(repository: RepositorySpec, snapshot: Snapshot, dir: string, env: PlannedEnv): Promise<number> {
   const { ctx } = env;
   const engine = engines[repository.engine];
-  const restored = await fetchStaging(repository, snapshot, [MANIFEST, LISTS, DATABASES], join(dir, 'restored'), env);
+  const names = [MANIFEST, LISTS, DATABASES, ...(checks[env.plan.app]?.referencesRead ?? [])];
+  const restored = await fetchStaging(repository, snapshot, names, join(dir, 'restored'), env);
   const manifest = await readManifest(join(restored, MANIFEST));
   // Its tags name a capture: another one's content under them is no copy of it.
   if (manifest.captureId !== snapshot.captureId)

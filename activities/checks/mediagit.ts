@@ -1,0 +1,67 @@
+import { join, relative } from 'node:path';
+import { isWithin } from '../../src/apps/coverage.js';
+import { MEDIAGIT_SETS } from '../../src/apps/mediagit.js';
+import type { Plan } from '../../src/core/plan.js';
+import { FILES } from '../capture/layout.js';
+import type { AppChecks, Context } from '../contracts.js';
+import { filesAgainstList } from './files-against-list.js';
+import { moveBasePath } from './mediagit-config.js';
+import { placesOf, preflightMediagit, sizes } from './mediagit-live.js';
+import { checkoutChecks } from './mediagit-program.js';
+import { readRefs } from './mediagit-refs.js';
+import { repositoryChecks } from './mediagit-rules.js';
+import { ObjectStore } from './mediagit-store.js';
+import { type Reached, reach } from './mediagit-walk.js';
+
+const REFS = `${FILES}/${MEDIAGIT_SETS.refs}`;
+
+/** All that the captured branches, tags and HEAD lead to, in the live object store. */
+async function* wanted(plan: Plan, captured: string, ctx: Context): AsyncGenerator<Reached> {
+  const { objects, options } = placesOf(plan);
+  if (options.storage === 'cloud') return;
+  const lost = new Set(options.knownLost);
+  const store = await ObjectStore.open(objects);
+  const roots = (await readRefs(captured)).flatMap(({ name, id }) => (id ? [{ id, of: name }] : []));
+  for await (const found of reach(store, roots, ctx)) if (found.state === 'there' || !lost.has(found.id)) yield found;
+}
+
+/** MediaGit: refs before objects, everything that they lead to, and every object by its own hash. */
+export const mediagitChecks: AppChecks = {
+  preflight: preflightMediagit,
+  explain: sizes,
+  referencesRead: [REFS],
+
+  async *references({ plan, file }, ctx) {
+    for await (const { path, state, of, id } of wanted(plan, file(REFS), ctx)) {
+      // What it leads to cannot be looked for: a backup that does not know what it lacks is none.
+      if (state === 'damaged')
+        throw ctx.fail('FilesVanished', `object ${id.slice(0, 12)} of ${of} is damaged in the live repository`, {
+          advice: `run \`holdfast repair ${plan.site}\``,
+          details: { places: [path] },
+        });
+      yield path;
+    }
+  },
+
+  /** No lock keeps gc out: what the captured refs lead to must still be there when the last object has been stored. */
+  async afterStore({ plan, file }, ctx) {
+    const gone: string[] = [];
+    for await (const { path, state, of } of wanted(plan, file(REFS), ctx))
+      if (state !== 'there') gone.push(`${of}: ${isWithin(path, plan.root) ? relative(plan.root, path) : path}`);
+    if (gone.length === 0) return;
+    throw ctx.fail('FilesVanished', `${gone.length} objects went while they were stored: ${gone[0]}`, {
+      advice: 'keep `mediagit gc` out of the hours of a backup, and back up again',
+      details: { places: gone.slice(0, 20) },
+    });
+  },
+
+  async relocated({ tree, at, manifest, plan }, ctx) {
+    const git = join(tree, relative(plan.root, placesOf(plan).git));
+    await moveBasePath(git, manifest.root, at, ctx);
+  },
+
+  async checks(restored, ctx) {
+    const found = [...(await filesAgainstList(restored, ctx)), ...(await repositoryChecks(restored, ctx))];
+    return [...found, ...(await checkoutChecks(restored, ctx))];
+  },
+};
