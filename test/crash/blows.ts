@@ -14,6 +14,9 @@ export interface Machine {
   boot: Record<string, string>;
 }
 
+/** Twice the deadline of a stopped section. */
+const AWAY_MS = 120_000;
+
 /** Strikes; what a supervisor, an init system or a person would do next is done by `recover`. Resolves once the blow has landed. */
 export async function strike({ lab }: Machine, blow: Blow, handle: WorkflowHandle): Promise<void> {
   switch (blow) {
@@ -37,6 +40,12 @@ export async function strike({ lab }: Machine, blow: Blow, handle: WorkflowHandl
       return void (await handle.terminate('a test').catch(unlessOver));
     case 'reset':
       return reset(lab, handle);
+    case 'server':
+    case 'away':
+      return lab.server?.kill();
+    case 'starter':
+      if (phase(lab) === 'stopped') await lab.site.start();
+      return;
   }
 }
 
@@ -49,6 +58,10 @@ export async function recover(machine: Machine, blow: Blow): Promise<void> {
   }
   if (blow === 'both' || blow === 'reboot') await lab.startWatchdog(machine.boot);
   if (blow === 'worker' || blow === 'both' || blow === 'reboot') await lab.startWorker(machine.boot);
+  if (blow === 'server' || blow === 'away') {
+    if (blow === 'away') await sleep(AWAY_MS);
+    await lab.server?.start();
+  }
   if (blow === 'freeze') {
     await sleep(75_000);
     lab.worker()?.kill('SIGCONT');

@@ -11,6 +11,7 @@ import { openState } from '../../activities/site/state.js';
 import { connect } from '../../src/client/connect.js';
 import { DEFAULT_HOST, hostQueue } from '../../src/core/names.js';
 import { findTemporal, startDevServer } from '../../worker/dev-server.js';
+import { freePorts } from '../../worker/free-ports.js';
 import { createLabSite, type LabSite } from './lab-site.js';
 import { eventually } from './toy.js';
 
@@ -26,6 +27,8 @@ export interface LabOptions {
   engines?: ('archive' | 'restic')[];
   /** A compiled copy of the checkout: its worker starts without a compiler and a bundler. */
   built?: string;
+  /** A Temporal of its own, with a database file, that can be killed and started again. */
+  ownServer?: boolean;
   configure?: (config: ConfigObject, lab: { dir: string; site: LabSite }) => void;
 }
 
@@ -37,6 +40,8 @@ export interface Lab {
   restored: string;
   configPath: string;
   client: Client;
+  /** Set for a lab with a server of its own. */
+  server?: { kill: () => Promise<void>; start: () => Promise<void> };
   site: LabSite;
   /** Location per repository: `nas` is restic's, `local` the archive's. */
   repositories: Record<string, string>;
@@ -62,11 +67,19 @@ export interface Ran {
 
 /** A lab on the run's Temporal server, or the reason why there can be none. */
 export async function createLab(options: LabOptions = {}): Promise<Lab | string> {
-  const temporal = await findTemporal({ fetch: false }).catch((error: Error) => error.message);
+  const { TEMPORAL_ADDRESS: _, ...bare } = process.env;
+  const find = findTemporal({ fetch: false, ...(options.ownServer ? { env: bare } : {}) });
+  const temporal = await find.catch((error: Error) => error.message);
   if (typeof temporal === 'string') return temporal;
   const namespace = `lab-${randomBytes(4).toString('hex')}`;
-  const server = await startDevServer({ temporal, namespace, headless: true });
   const dir = await mkdtemp(join(tmpdir(), 'holdfast-lab-'));
+  const ports = await freePorts();
+  const launch = () =>
+    startDevServer({
+      ...{ temporal, namespace, headless: true },
+      ...(options.ownServer ? { ports, dbFile: join(dir, 'temporal.db') } : {}),
+    });
+  let server = await launch();
   const [state, scratch, restored] = ['state', 'scratch', 'restored'].map((name) => join(dir, name)) as [
     string,
     string,
@@ -132,6 +145,19 @@ export async function createLab(options: LabOptions = {}): Promise<Lab | string>
     restored,
     configPath,
     client,
+    ...(options.ownServer
+      ? {
+          server: {
+            kill: async () => {
+              process.kill(server.pid ?? 0, 'SIGKILL');
+              await server.stop();
+            },
+            start: async () => {
+              server = await launch();
+            },
+          },
+        }
+      : {}),
     site,
     repositories,
     passwordFile,

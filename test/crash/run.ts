@@ -1,0 +1,74 @@
+import { parseArgs } from 'node:util';
+import { buildLab } from '../support/lab-build.js';
+import { type Case, nameOf, randomCase } from './cases.js';
+import { type Arena, openArena, type Played, play, summary } from './play.js';
+
+/*
+ * `npm run crash -- --seed N --cases N`: random cases, each in a lab with a Temporal of its own. A case that fails prints the
+ * line that plays it again. Exit code 0 only where every case held.
+ */
+
+const { values } = parseArgs({
+  options: {
+    seed: { type: 'string', default: '1' },
+    cases: { type: 'string', default: '100' },
+    case: { type: 'string' },
+    labs: { type: 'string', default: '4' },
+    json: { type: 'boolean', default: false },
+  },
+});
+const seed = Number(values.seed);
+const indexes = values.case === undefined ? [...Array(Number(values.cases)).keys()] : [Number(values.case)];
+if (![seed, ...indexes].every(Number.isInteger)) {
+  console.error('crash: --seed, --cases and --case take whole numbers');
+  process.exit(2);
+}
+
+const built = await buildLab();
+const played: Played[] = [];
+const failed: { name: string; again: string; message: string }[] = [];
+const say = (line: string) => void (values.json ? process.stderr : process.stdout).write(`${line}\n`);
+const began = performance.now();
+
+async function one(arena: Arena, index: number, next: Case): Promise<boolean> {
+  try {
+    const result = await play(arena, next);
+    played.push(result);
+    const healthy = result.healthyMs === undefined ? '' : `, healthy after ${Math.round(result.healthyMs)} ms`;
+    say(` ok  ${index} ${result.name}: ${result.outcome}${healthy}`);
+    return true;
+  } catch (error) {
+    const again = `npm run crash -- --seed ${seed} --case ${index}`;
+    const { message, stack } = error as Error;
+    failed.push({ name: nameOf(next), again, message });
+    say(`FAIL ${index} ${nameOf(next)}\n${stack}\n     again: ${again}`);
+    return false;
+  }
+}
+
+async function lab(): Promise<void> {
+  let arena: Arena | string | undefined;
+  try {
+    for (let index = indexes.shift(); index !== undefined; index = indexes.shift()) {
+      arena ??= await openArena(built.dir, true);
+      if (typeof arena === 'string') throw new Error(arena);
+      // What one case has left behind is not the next one's fault.
+      if (!(await one(arena, index, randomCase(seed, index)))) arena = void (await arena.end());
+    }
+  } finally {
+    if (arena && typeof arena !== 'string') await arena.end();
+  }
+}
+
+const labs = Math.min(Number(values.labs), indexes.length);
+const ends = await Promise.allSettled(Array.from({ length: labs }, lab));
+await built.remove();
+for (const end of ends) {
+  if (end.status === 'rejected') {
+    failed.push({ name: 'a lab', again: `npm run crash -- --seed ${seed}`, message: String(end.reason) });
+    say(`FAIL a lab: ${end.reason}`);
+  }
+}
+say(`seed ${seed}: ${summary(played)}; ${failed.length} failed; ${Math.round((performance.now() - began) / 1000)} s`);
+if (values.json) console.log(JSON.stringify({ seed, played, failed }));
+process.exitCode = failed.length > 0 ? 1 : 0;
