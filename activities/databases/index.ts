@@ -2,12 +2,14 @@ import type { DatabaseSpec } from '../../src/core/plan.js';
 import type { Database } from '../contracts.js';
 import { boltDatabase } from './bolt.js';
 import { httpDatabase } from './http.js';
+import { mysqlDatabase } from './mysql.js';
 import { postgresDatabase } from './postgres.js';
 import { sqliteDatabase } from './sqlite.js';
 
 /** Every kind of database that Holdfast dumps. */
 const members: Partial<Record<DatabaseSpec['kind'], Database>> = {
   sqlite: sqliteDatabase as Database,
+  mysql: mysqlDatabase as Database,
   postgres: postgresDatabase as Database,
   http: httpDatabase as Database,
   bolt: boltDatabase as Database,

@@ -14,6 +14,7 @@ export interface Lexer {
   end(): { open: boolean };
 }
 
+const SANDBOX = '/*M!999999\\-';
 const INSERT = Buffer.from('INSERT INTO `');
 const [NEWLINE, BACKTICK, QUOTE, BACKSLASH, OPEN, CLOSE, SEMICOLON, V] = [10, 96, 39, 92, 40, 41, 59, 86];
 
@@ -41,7 +42,9 @@ export function lexDump(parts: DumpParts): Lexer {
     lineLength = 0;
     const changed = statement === '' ? /^DELIMITER (\S+)/.exec(text)?.[1] : undefined;
     if (changed !== undefined) delimiter = changed;
-    const alone = statement === '' && (changed !== undefined || text === '' || text.startsWith('--'));
+    // The sandbox comment of newer programs ends without a delimiter.
+    const alone =
+      statement === '' && (changed !== undefined || text === '' || text.startsWith('--') || text.startsWith(SANDBOX));
     if (!alone) statement += statement === '' ? text : `\n${text}`;
     if (!alone && !text.endsWith(delimiter)) return;
     const whole = alone ? text : statement;

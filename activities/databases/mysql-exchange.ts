@@ -1,0 +1,256 @@
+import { createHash } from 'node:crypto';
+import { createReadStream } from 'node:fs';
+import { type FailureDetails, isFailure } from '../../src/core/failures.js';
+import type { Context, Exchangeable, Fence } from '../contracts.js';
+import { type MysqlServer, type MysqlSpec, sqlName, sqlString, withMysql } from '../tools/mysql.js';
+import { dumpText } from './mysql-dump.js';
+import { changedSince, exchanged, KEPT, type Kept, keep, kept, lastChange, lock, lockOrFail } from './mysql-kept.js';
+import { countRows, dropsOf, schemasOf, tablesOf } from './mysql-look.js';
+import { rehearsal, splitDump } from './mysql-split.js';
+import { readDump } from './mysql-text.js';
+
+const NAME_MOST = 64;
+
+/** `shop__hf_<tag>`: a schema of this run's; one that would get too long a name is cut and told by its hash. */
+const nameFor = (mark: string) => (tag: string) => (schema: string) => {
+  const end = `__${mark}_${tag}`;
+  if (schema.length + end.length <= NAME_MOST) return schema + end;
+  const hash = createHash('sha256').update(schema).digest('hex').slice(0, 8);
+  return `${schema.slice(0, NAME_MOST - end.length - hash.length - 1)}_${hash}${end}`;
+};
+const stagedFor = nameFor('hf');
+const asideFor = nameFor('was');
+
+/**
+ * The exchange of schemas, which MySQL cannot rename. Tables move by one RENAME TABLE per schema. Views, triggers, routines and events
+ * cannot move: their text is kept in a table beside the moved ones, they are dropped, and made anew where the tables are. Each call looks
+ * at what there is first. Names that were there before (`old`) and names that were loaded (`new`) tell which is which at any cut point:
+ * an old table always leaves the live schema before a new one of its name comes.
+ */
+export const mysqlExchange: Exchangeable<MysqlSpec> = {
+  async stage(spec, file, tag, ctx) {
+    const text = await readDump(file, ctx);
+    const same = [...text.schemas].sort().join('\n') === [...spec.schemas].sort().join('\n');
+    if (!same)
+      throw ctx.fail('RestoreRefused', `the dump has schemas ${text.schemas.join(', ')}, the config other ones`, {
+        advice: `name them as \`schemas\` of ${spec.name}, or restore into a directory`,
+      });
+    const staged = stagedFor(tag);
+    return withMysql(spec, ctx, async (server) => {
+      await lock(tag, server, ctx);
+      await dropSchemas(spec.schemas.map(staged), server);
+      const { data, objects } = splitDump(staged);
+      const source = createReadStream(file, { highWaterMark: 1 << 20 });
+      source.on('data', () => ctx.beat());
+      source.on('error', (error) => data.destroy(error));
+      await server.execute(source.pipe(data));
+      await mayBeExchanged(spec, staged, server, ctx);
+      await rehearse(spec, objects, staged, server, ctx);
+      const names = spec.schemas.map(staged);
+      const [loaded, changedAt] = [await countRows(names, server), await lastChange(names, server)];
+      const tables = await tablesIn(spec.schemas, staged, server);
+      await keep(staged(first(spec)), { tables, objects, counts: loaded, changedAt }, server);
+      const rows = Object.values(loaded).reduce((sum, each) => sum + each, 0);
+      const want = Object.values(text.fingerprint.tables).reduce((sum, each) => sum + each, 0);
+      if (rows !== want)
+        throw ctx.fail('RestoreFailed', `${spec.name}: ${rows} rows were loaded, the dump has ${want}`);
+      return { said: `${spec.name}: ${rows} rows in ${Object.keys(loaded).length} tables loaded beside the live ones` };
+    });
+  },
+
+  exchange: (spec, tag, fence, ctx) =>
+    withMysql(spec, ctx, async (server) => {
+      const [staged, aside] = [stagedFor(tag), asideFor(tag)];
+      await lock(tag, server, ctx, fence);
+      const incoming = await kept(staged(first(spec)), server);
+      if (!incoming)
+        throw ctx.fail('RestoreFailed', `what was loaded of ${spec.name} is not there`, {
+          advice: 'start the restore again',
+        });
+      let before = await kept(aside(first(spec)), server);
+      if (!before) {
+        if (incoming.exchanged && (await changedSince(spec.schemas.map(staged), incoming, server)))
+          throw ctx.fail(
+            'RestoreFailed',
+            `the application had run on the restored ${spec.name} before it was taken back`,
+            {
+              advice: 'start the restore again',
+            },
+          );
+        before = await putAside(spec, aside, staged, fence, server, ctx);
+      }
+      const script: string[] = [];
+      for (const schema of spec.schemas) {
+        const [live, gone, comes] = [schema, aside(schema), staged(schema)];
+        const has = await state(live, gone, comes, server);
+        const old = before.tables[schema]?.filter((table) => has.live.has(table) && !has.aside.has(table)) ?? [];
+        const fresh = incoming.tables[schema]?.filter((table) => has.staged.has(table)) ?? [];
+        script.push(
+          ...(await dropsOf(schema, server)),
+          ...renames([
+            ...old.map((table) => ({ table, from: live, to: gone })),
+            ...fresh.map((table) => ({ table, from: comes, to: live })),
+          ]),
+        );
+      }
+      await change(tag, [...script, ...incoming.objects, exchanged(staged(first(spec)))], server, fence);
+    }),
+
+  takeBack: (spec, tag, ctx) =>
+    withMysql(spec, ctx, async (server) => {
+      const [staged, aside] = [stagedFor(tag), asideFor(tag)];
+      await lock(tag, server, ctx);
+      const before = await kept(aside(first(spec)), server);
+      // Nothing is touched before all that leads back is kept.
+      if (!before) return;
+      const script: string[] = [];
+      for (const schema of spec.schemas) {
+        const [live, gone, comes] = [schema, aside(schema), staged(schema)];
+        const has = await state(live, gone, comes, server);
+        const isOld = (table: string) => before.tables[schema]?.includes(table) && !has.aside.has(table);
+        const back = [...has.live].filter((table) => !isOld(table));
+        const twice = back.filter((table) => has.staged.has(table));
+        script.push(
+          ...(await dropsOf(schema, server)),
+          // What the restored application made in a first and again in a second section: nobody asks for both.
+          ...twice.map((table) => `DROP TABLE ${sqlName(comes)}.${sqlName(table)};`),
+          `CREATE DATABASE IF NOT EXISTS ${sqlName(comes)};`,
+          ...renames([
+            ...back.map((table) => ({ table, from: live, to: comes })),
+            ...(before.tables[schema] ?? [])
+              .filter((table) => has.aside.has(table))
+              .map((table) => ({ table, from: gone, to: live })),
+          ]),
+        );
+      }
+      await change(tag, [...script, ...before.objects], server);
+      for (const schema of spec.schemas)
+        if ((await tablesOf(aside(schema), server)).some((table) => table !== KEPT))
+          throw ctx.fail('RestoreFailed', `tables are left in ${aside(schema)}`);
+      await dropSchemas(spec.schemas.map(aside), server);
+    }),
+
+  unstage: (spec, tag, ctx) => withMysql(spec, ctx, (server) => dropSchemas(spec.schemas.map(stagedFor(tag)), server)),
+
+  drop: (spec, tag, ctx) =>
+    withMysql(spec, ctx, (server) =>
+      dropSchemas([...spec.schemas.map(stagedFor(tag)), ...spec.schemas.map(asideFor(tag))], server),
+    ),
+};
+
+const first = ({ schemas }: MysqlSpec): string => schemas[0] as string;
+
+/** Keeps all that leads back, durable before anything is touched: the names of the tables, and the text of what cannot move. */
+async function putAside(
+  spec: MysqlSpec,
+  aside: (schema: string) => string,
+  staged: (schema: string) => string,
+  fence: Fence,
+  server: MysqlServer,
+  ctx: Context,
+): Promise<Kept> {
+  const there = await schemasOf(spec.schemas, server);
+  const { data, objects } = splitDump((schema) => schema);
+  if (there.length > 0)
+    await dumpText({ ...spec, schemas: there }, server, { rows: false, target: data.resume(), fence }, ctx);
+  const tables = await tablesIn(spec.schemas, (schema) => schema, server);
+  const create = spec.schemas.map((schema) => `CREATE DATABASE IF NOT EXISTS ${sqlName(aside(schema))};`);
+  for (const schema of spec.schemas.filter((each) => !there.includes(each)))
+    create.push(await createLike(schema, staged(schema), server));
+  await server.execute(`${create.join('\n')}\n`, { fence });
+  const before: Kept = { tables, objects };
+  await keep(aside(first(spec)), before, server, fence);
+  return before;
+}
+
+async function createLike(schema: string, like: string, server: MysqlServer): Promise<string> {
+  const [[charset, collation] = []] = await server.query(
+    `SELECT DEFAULT_CHARACTER_SET_NAME, DEFAULT_COLLATION_NAME FROM information_schema.SCHEMATA WHERE SCHEMA_NAME = ${sqlString(like)};`,
+  );
+  return `CREATE DATABASE IF NOT EXISTS ${sqlName(schema)} CHARACTER SET ${charset} COLLATE ${collation};`;
+}
+
+async function tablesIn(
+  schemas: readonly string[],
+  nameOf: (schema: string) => string,
+  server: MysqlServer,
+): Promise<Record<string, string[]>> {
+  const tables: Record<string, string[]> = {};
+  for (const schema of schemas) tables[schema] = await tablesOf(nameOf(schema), server);
+  return tables;
+}
+
+async function state(live: string, aside: string, staged: string, server: MysqlServer) {
+  const names = async (schema: string) => new Set((await tablesOf(schema, server)).filter((name) => name !== KEPT));
+  return { live: await names(live), aside: await names(aside), staged: await names(staged) };
+}
+
+/** All moves of a schema in one statement: the server does all of them or none. */
+function renames(moves: { table: string; from: string; to: string }[]): string[] {
+  if (moves.length === 0) return [];
+  const each = moves.map(
+    ({ table, from, to }) => `${sqlName(from)}.${sqlName(table)} TO ${sqlName(to)}.${sqlName(table)}`,
+  );
+  return [`RENAME TABLE ${each.join(', ')};`];
+}
+
+async function dropSchemas(schemas: readonly string[], server: MysqlServer, fence?: Fence): Promise<void> {
+  const drops = schemas.map((schema) => `DROP DATABASE IF EXISTS ${sqlName(schema)};`);
+  // Tables that refer to each other go in any order.
+  await server.execute(['SET FOREIGN_KEY_CHECKS = 0;', ...drops, ''].join('\n'), fence ? { fence } : {});
+}
+
+/** Throws RestoreRefused: a foreign key from one schema into another follows the table that is put aside. */
+async function mayBeExchanged(
+  spec: MysqlSpec,
+  staged: (schema: string) => string,
+  server: MysqlServer,
+  ctx: Context,
+): Promise<void> {
+  const schemas = [...spec.schemas, ...spec.schemas.map(staged)].map(sqlString).join(', ');
+  const keys = await server.query(
+    `SELECT DISTINCT CONCAT(TABLE_SCHEMA, '.', TABLE_NAME, ' (', CONSTRAINT_NAME, ')') FROM information_schema.KEY_COLUMN_USAGE
+     WHERE REFERENCED_TABLE_SCHEMA <> TABLE_SCHEMA
+     AND (BINARY TABLE_SCHEMA IN (${schemas}) OR BINARY REFERENCED_TABLE_SCHEMA IN (${schemas}));`,
+  );
+  if (keys.length === 0) return;
+  throw ctx.fail(
+    'RestoreRefused',
+    `${keys[0]?.[0]} refers from one schema into another, so ${spec.name} cannot be exchanged`,
+    {
+      advice: 'restore into a directory (--target) and load the dump by hand',
+      details: { places: keys.slice(0, 20).map(([key = '']) => key) },
+    },
+  );
+}
+
+/** Makes views, triggers and routines once where nobody uses them: a right that lacks shows while the application runs. */
+async function rehearse(
+  spec: MysqlSpec,
+  objects: readonly string[],
+  staged: (schema: string) => string,
+  server: MysqlServer,
+  ctx: Context,
+): Promise<void> {
+  try {
+    await server.execute(`${rehearsal(objects, staged).join('\n')}\n`);
+  } catch (cause) {
+    // What refers to another schema's live table may find it only once that is restored too.
+    if (!isFailure(cause, 'DatabaseMissing')) {
+      if (!isFailure(cause, 'ToolFailed')) throw cause;
+      throw ctx.fail('RestoreRefused', `views, triggers or routines of ${spec.name} cannot be made on that server`, {
+        advice: 'read the log named in the details; restore into a directory (--target) and load the dump by hand',
+        details: cause.details?.[0] as FailureDetails,
+        cause,
+      });
+    }
+  }
+  const drops: string[] = [];
+  for (const schema of spec.schemas) drops.push(...(await dropsOf(staged(schema), server)));
+  await server.execute(`${drops.join('\n')}\n`);
+}
+
+/** One session: what an attempt that died left running in the server ends before it, and it ends before the next. */
+async function change(tag: string, statements: string[], server: MysqlServer, fence?: Fence): Promise<void> {
+  await server.execute(`${[lockOrFail(tag), ...statements].join('\n')}\n`, fence ? { fence } : {});
+}
