@@ -25,8 +25,10 @@ export async function arrange(
   const site = siteIn(tree);
   await mkdir(site, { mode: 0o755 });
   const wanted = (name: string) => only === undefined || only.includes(name);
-  for (const { name, from, to } of setPieces(manifest, tree)) {
-    if (wanted(name) && (await exists(from))) await merge(from, inSite(site, manifest, to));
+  for (const { name, from, to, entry } of setPieces(manifest, tree)) {
+    if (!wanted(name)) continue;
+    for (const part of entry.parts ?? ['.'])
+      if (await exists(join(from, part))) await merge(join(from, part), inSite(site, manifest, join(to, part)));
   }
   for (const { name, from, to, entry } of databasePieces(manifest, tree)) {
     if (!wanted(name)) continue;

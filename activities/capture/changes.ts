@@ -1,3 +1,4 @@
+import { literal } from '../../src/apps/coverage.js';
 import type { Manifest } from '../../src/core/manifest.js';
 import type { Plan } from '../../src/core/plan.js';
 import type { Context } from '../contracts.js';
@@ -42,12 +43,20 @@ export async function changesSince(
       continue;
     }
     let files = 0;
-    for await (const line of walk(spec, () => {})) {
+    const set = entry.parts ? { ...spec, include: entry.parts.flatMap((part) => below(part, spec.include)) } : spec;
+    for await (const line of walk(set, () => {})) {
       if (line.t === 'f' && ++files % 1000 === 0) ctx.beat();
     }
-    changes.push(`${entry.name}: ${files} → ${entry.files} files`);
+    const name = entry.parts?.join(', ') ?? entry.name;
+    changes.push(`${name}: ${files} → ${entry.files} files`);
   }
   return changes;
+}
+
+/** The patterns of a set, for one directory below its root. */
+function below(part: string, include: readonly string[]): string[] {
+  if (include.length === 0) return [literal(part)];
+  return include.map((pattern) => [literal(part), ...pattern.split('/').slice(1)].join('/'));
 }
 
 function total(tables: Record<string, number>): number {

@@ -5,6 +5,14 @@ import type { Context, ListedFile } from '../contracts.js';
 import { FILES } from './layout.js';
 import { readLines, sortFile, writeLines } from './lines.js';
 
+/** One entry of a live set that is not as the list says: `want` and `have` are kind and size, tab-separated; nothing there is undefined. */
+export interface LiveDifference {
+  set: string;
+  path: string;
+  want: string;
+  have?: string;
+}
+
 /** What a listing shows against a manifest. `places` are paths, at most 20 of each. */
 export interface Differences {
   /** In the manifest, not in the snapshot. */
@@ -14,11 +22,14 @@ export interface Differences {
   missingPaths: string[];
   changedPaths: string[];
   compared: number;
+  /** Entries per live set, where they were told apart. */
+  live: Record<string, number>;
 }
 
 /**
  * Compares what a snapshot holds with its manifest: each listed file is there, of its kind and size. Both sides are
- * sorted on disk and read side by side, so memory stays flat at millions of files. `staging` holds the lists.
+ * sorted on disk and read side by side, so memory stays flat at millions of files. `staging` holds the lists. Differences of live
+ * sets go to `live` in the order of their paths, where it is given, and are not counted.
  */
 export async function compare(
   manifest: Manifest,
@@ -26,14 +37,15 @@ export async function compare(
   contents: AsyncIterable<ListedFile>,
   workDir: string,
   ctx: Context,
+  live?: (difference: LiveDifference) => Promise<void>,
 ): Promise<Differences> {
   const have = join(workDir, 'have.txt');
   const want = join(workDir, 'want.txt');
   await writeLines(have, listed(contents, ctx));
-  await writeLines(want, wanted(manifest, staging));
+  await writeLines(want, wanted(manifest, staging, live !== undefined));
   await sortFile(have, ctx);
   await sortFile(want, ctx);
-  return join2(readLines(want), readLines(have));
+  return join2(readLines(want), readLines(have), live);
 }
 
 async function* listed(contents: AsyncIterable<ListedFile>, ctx: Context): AsyncGenerator<string> {
@@ -44,7 +56,10 @@ async function* listed(contents: AsyncIterable<ListedFile>, ctx: Context): Async
   }
 }
 
-async function* wanted(manifest: Manifest, staging: string): AsyncGenerator<string> {
+/** A line of a live set ends with this and the set's name. */
+const LIVE = '\tlive ';
+
+async function* wanted(manifest: Manifest, staging: string, marked = false): AsyncGenerator<string> {
   for (const database of manifest.databases)
     for (const { file, bytes } of [database, ...(database.also ?? [])])
       yield line(join(manifest.staging, file), 'f', bytes);
@@ -52,7 +67,7 @@ async function* wanted(manifest: Manifest, staging: string): AsyncGenerator<stri
     const root = rootInSnapshot(manifest, set);
     for await (const text of readLines(join(staging, set.list))) {
       const entry = FileLine.parse(JSON.parse(text));
-      yield line(join(root, entry.p), entry.t, entry.s);
+      yield line(join(root, entry.p), entry.t, entry.s) + (marked && set.live ? LIVE + set.name : '');
     }
   }
 }
@@ -69,17 +84,28 @@ function line(path: string, type: string, size: number): string {
 
 const PLACES = 20;
 
-async function join2(want: AsyncIterator<string>, have: AsyncIterator<string>): Promise<Differences> {
-  const found: Differences = { missing: 0, changed: 0, missingPaths: [], changedPaths: [], compared: 0 };
+async function join2(
+  want: AsyncIterator<string>,
+  have: AsyncIterator<string>,
+  live: ((difference: LiveDifference) => Promise<void>) | undefined,
+): Promise<Differences> {
+  const found: Differences = { missing: 0, changed: 0, missingPaths: [], changedPaths: [], compared: 0, live: {} };
   let right = await have.next();
   for (let left = await want.next(); !left.done; left = await want.next()) {
     const key = keyOf(left.value);
     while (!right.done && before(keyOf(right.value), key)) right = await have.next();
     found.compared++;
-    if (right.done || keyOf(right.value) !== key) {
+    const there = right.done || keyOf(right.value) !== key ? undefined : right.value;
+    const [value = '', set] = left.value.split(LIVE);
+    if (live && set !== undefined) {
+      found.live[set] = (found.live[set] ?? 0) + 1;
+      const have = there === undefined ? {} : { have: there.slice(key.length + 1) };
+      if (there !== value)
+        await live({ set, path: JSON.parse(key) as string, want: value.slice(key.length + 1), ...have });
+    } else if (there === undefined) {
       found.missing++;
       if (found.missingPaths.length < PLACES) found.missingPaths.push(JSON.parse(key) as string);
-    } else if (right.value !== left.value) {
+    } else if (there !== left.value) {
       found.changed++;
       if (found.changedPaths.length < PLACES) found.changedPaths.push(JSON.parse(key) as string);
     }

@@ -26,3 +26,6 @@ export const REPORTS = 'reports';
 
 /** The path of a set's list below the capture. */
 export const listOf = (set: string): string => `${LISTS}/${set}.jsonl`;
+
+/** The list of a set's extended attributes, below the capture. */
+export const attributesOf = (set: string): string => `${LISTS}/${set}.attributes.gz`;

@@ -7,6 +7,7 @@ import { checks } from '../checks/index.js';
 import type { Context } from '../contracts.js';
 import type { StateDir } from '../site/api.js';
 import { writeDurable } from '../site/durable.js';
+import { writeAttributes } from './attributes.js';
 import { exists } from './copy.js';
 import { CONFIG, FILES, LISTS, listOf, MANIFEST, REPORTS, stagingOf } from './layout.js';
 import { sha256Of, sortFile, writeLines } from './lines.js';
@@ -56,13 +57,17 @@ async function list(set: FileSetSpec, dir: string, ctx: Context): Promise<FileSe
   }
   const source = staged ? { root, include: [], exclude: [] } : set;
   const unreadable: string[] = [];
+  let unnamed = 0;
+  const unnameable = (path: string) => (set.change === 'live' ? unnamed++ : unreadable.push(`${path} (no UTF-8)`));
   const entry = await writeList(
     set.name,
     set.root,
     dir,
-    walk(source, (path) => unreadable.push(path)),
+    walk(source, (path) => unreadable.push(path), unnameable),
     ctx,
   );
+  // Stored they are, with the directory that they lie in.
+  if (unnamed > 0) ctx.note(`${set.name}: ${unnamed} names are no UTF-8; they are stored, and not compared`);
   if (unreadable.length > 0) {
     throw ctx.fail('SourceUnreadable', `file set ${set.name}: ${unreadable.length} places cannot be read`, {
       details: { places: unreadable.slice(0, 20) },
@@ -71,7 +76,13 @@ async function list(set: FileSetSpec, dir: string, ctx: Context): Promise<FileSe
   if (entry.files === 0 && !set.mayBeEmpty && !set.optional)
     throw ctx.fail('SourceEmpty', `file set ${set.name} has no file`);
   ctx.beat({ said: `listed ${entry.files} files, ${formatBytes(entry.bytes)}` });
-  return { ...entry, where: staged ? 'staged' : 'inPlace' };
+  const attributes = set.attributes ? await writeAttributes({ ...source, name: set.name }, dir, ctx) : undefined;
+  return {
+    ...entry,
+    where: staged ? 'staged' : 'inPlace',
+    ...(set.change === 'live' ? { live: true } : {}),
+    ...(attributes ? { attributes } : {}),
+  };
 }
 
 async function writeList(

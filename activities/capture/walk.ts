@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import picomatch from 'picomatch';
 import type { FileLine } from '../../src/core/manifest.js';
 import type { FileSetSpec } from '../../src/core/plan.js';
+import { places } from './places.js';
 
 /** Whether a path (relative to the set's root) belongs to the set. A pattern that names a directory takes all below it. */
 export function matcher(set: Pick<FileSetSpec, 'include' | 'exclude'>): (relative: string) => boolean {
@@ -19,34 +20,37 @@ export function matcher(set: Pick<FileSetSpec, 'include' | 'exclude'>): (relativ
 
 /**
  * Walks a file set, one directory at a time: memory stays flat at millions of files. Directories come before what is in
- * them. What vanishes meanwhile is passed over; what cannot be read is told to `unreadable`.
+ * them. What vanishes meanwhile is passed over; what cannot be read is told to `unreadable`, a name that a list cannot hold to `unnameable`.
  */
 export async function* walk(
   set: Pick<FileSetSpec, 'root' | 'include' | 'exclude'>,
   unreadable: (path: string) => void,
+  unnameable: (path: string) => void = (path) => unreadable(`${path} (its name is no UTF-8)`),
 ): AsyncGenerator<FileLine> {
   const wanted = matcher(set);
-  const excluded = matcher({ include: [], exclude: set.exclude });
+  const included = matcher({ include: [], exclude: set.exclude });
   async function* below(relative: string): AsyncGenerator<FileLine> {
     const dir = await opendir(join(set.root, relative)).catch((error: NodeJS.ErrnoException) => {
-      if (error.code !== 'ENOENT') unreadable(relative || '.');
+      if (error.code !== 'ENOENT' && error.code !== 'ENOTDIR') unreadable(relative || '.');
       return undefined;
     });
     if (!dir) return;
     for await (const entry of dir) {
-      const path = relative ? `${relative}/${entry.name}` : entry.name;
-      if (!excluded(path)) continue;
-      const line = await describe(set.root, path);
-      if (!line) {
-        // A name that is no UTF-8 comes back as another one: left out here, nobody would miss it.
-        if (entry.name.includes('\uFFFD')) unreadable(`${path} (its name is no UTF-8)`);
-        continue;
-      }
-      if (wanted(path)) yield line;
-      if (line.t === 'd') yield* below(path);
+      yield* at(relative ? `${relative}/${entry.name}` : entry.name);
     }
   }
-  yield* below('');
+  async function* at(path: string): AsyncGenerator<FileLine> {
+    if (!included(path)) return;
+    const line = await describe(set.root, path);
+    if (!line) {
+      // A name that is no UTF-8 comes back as another one: left out here, nobody would miss it.
+      if (path.slice(path.lastIndexOf('/')).includes('\uFFFD')) unnameable(path);
+      return;
+    }
+    if (wanted(path)) yield line;
+    if (line.t === 'd') yield* below(path);
+  }
+  for (const place of await places(set, unreadable)) yield* place === '' ? below('') : at(place);
 }
 
 /** One line of a list; undefined where the file is gone. Times are whole milliseconds. */
@@ -64,7 +68,17 @@ export async function describe(root: string, relative: string): Promise<FileLine
     u: stats.uid,
     g: stats.gid,
     ...(target === undefined ? {} : { l: target }),
+    ...(stats.isCharacterDevice() || stats.isBlockDevice() ? { d: deviceOf(stats) } : {}),
   };
+}
+
+/** Kind and number of a device, as a list has it: `c 0:0`. */
+export function deviceOf(stats: Stats): string {
+  const { rdev } = stats;
+  // As glibc's gnu_dev_major and gnu_dev_minor have it.
+  const major = Math.floor(rdev / 256) % 4096;
+  const minor = (rdev % 256) + (Math.floor(rdev / 2 ** 20) % 2 ** 24) * 256;
+  return `${stats.isCharacterDevice() ? 'c' : 'b'} ${major}:${minor}`;
 }
 
 function typeOf(stats: Stats): FileLine['t'] {

@@ -8,7 +8,7 @@ import type { BackupRequest, Context, RunResult, Stored } from '../contracts.js'
 import { syncDirectory, writeDurable } from '../site/durable.js';
 import { encrypt } from '../tools/age.js';
 import { findProgram } from '../tools/programs.js';
-import { type Compression, NO_SPACE, packArgs, UNREADABLE } from '../tools/tar.js';
+import { type Compression, judgeLine, NO_SPACE, packArgs, UNREADABLE } from '../tools/tar.js';
 import { archiveId, clearLeftovers, type Mark, markPath, removeArchive, SAFE } from './archive-mark.js';
 import { HOLES_LIE, Source } from './archive-source.js';
 import { IDLE_MS } from './lines.js';
@@ -40,7 +40,7 @@ export async function backup(repo: RepositorySpec, request: BackupRequest, ctx: 
     try {
       const roots = await sourcesOf(request, ctx);
       let source = new Source(roots, request.exclude, true);
-      const attempt = () => pack(repo, compression, source, partial, ctx);
+      const attempt = () => pack(repo, compression, source, partial, request.live ?? [], ctx);
       const written = await attempt().catch((error) => {
         if (error !== HOLES_LIE) throw error;
         source = new Source(roots, request.exclude, false);
@@ -80,6 +80,7 @@ async function pack(
   compression: Compression,
   source: Source,
   partial: string,
+  live: readonly string[],
   ctx: Context,
 ): Promise<{ sha256: string; bytes: number }> {
   const hash = createHash('sha256');
@@ -100,10 +101,15 @@ async function pack(
     }
   };
   let writing: Promise<void> | undefined;
+  const passed = { gone: 0, others: 0 };
   try {
     const result = await ctx
       .run('tar', packArgs(compression, source.sparse), {
         ...{ input: Readable.from(source.list()), ok: [0, 1, 2], idleMs: IDLE_MS },
+        onErrorLine: (line) => {
+          const what = judgeLine(line, live);
+          if (what) passed[what]++;
+        },
         // Kept, because a slow disk may still be written to when tar has long ended.
         onStdout: (stdout) => (writing = write(stdout)),
       })
@@ -112,7 +118,10 @@ async function pack(
       });
     await writing;
     if (source.error) throw source.error;
-    judge(repo, result, ctx);
+    // Verifying sees that nothing else is missing.
+    if (result.exitCode === 2 && passed.gone > 0 && passed.others === 0)
+      ctx.note(`${passed.gone} files went while they were stored in ${repo.name}`);
+    else judge(repo, result, ctx);
     await disk.sync();
     return { sha256: hash.digest('hex'), bytes };
   } finally {

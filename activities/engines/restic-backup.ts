@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import type { z } from 'zod';
 import type { RepositorySpec } from '../../src/core/plan.js';
 import type { BackupRequest, Context, RunResult, Stored } from '../contracts.js';
-import { expandBraces, parseLine, Status, Summary } from '../tools/restic.js';
+import { BackupError, expandBraces, parseLine, Status, Summary, wentAway } from '../tools/restic.js';
 import { IDLE_MS } from './lines.js';
 import { restic } from './restic-session.js';
 import { snapshotsOf, tagsOf } from './restic-snapshots.js';
@@ -37,9 +37,16 @@ export async function backup(repo: RepositorySpec, request: BackupRequest, ctx: 
       const status = Status.safeParse(json).data;
       if (status) ctx.beat(progressOf(status));
     };
-    const options = { onLine, idleMs: IDLE_MS };
+    const passed = { gone: 0, others: 0 };
+    const onErrorLine = (line: string): void => {
+      const error = BackupError.safeParse(parseLine(line)).data;
+      if (error) passed[wentAway(error, request.live ?? []) ? 'gone' : 'others']++;
+    };
+    const options = { onLine, onErrorLine, idleMs: IDLE_MS };
     const result = await restic(repo, args, ctx, { workDir, options, accept: [0, 3] });
-    if (result.exitCode === 3) throw await incomplete(repo, request, summary, result, ctx);
+    if (result.exitCode === 3 && (passed.others > 0 || passed.gone === 0))
+      throw await incomplete(repo, request, summary, result, ctx);
+    if (result.exitCode === 3) ctx.note(`${passed.gone} files went while they were stored in ${repo.name}`);
     return await stored(repo, request, summary, ctx);
   } finally {
     await rm(list, { force: true });

@@ -34,7 +34,7 @@ async function present(set: FileSetSpec, ctx: Env['ctx']): Promise<boolean> {
     if (set.optional) return false;
     throw ctx.fail('SourceMissing', `file set ${set.name} is not there: ${set.root}`);
   }
-  if (stats.isSymbolicLink() && set.change === 'immutable') {
+  if (stats.isSymbolicLink() && set.change !== 'mutable') {
     throw ctx.fail(
       'InvalidConfig',
       `file set ${set.name} is a symbolic link, which an engine stores as such: ${set.root}`,

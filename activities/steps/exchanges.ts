@@ -7,6 +7,7 @@ import type { FileSetSpec, Plan } from '../../src/core/plan.js';
 import { ABOUT, inSite } from '../capture/arrange.js';
 import { diskIn, diskOf } from '../capture/disk.js';
 import { readLines } from '../capture/lines.js';
+import { outermost } from '../capture/places.js';
 import { matcher } from '../capture/walk.js';
 import type { Context } from '../contracts.js';
 import { databases } from '../databases/index.js';
@@ -51,7 +52,9 @@ export async function exchangesOf(
   for (const entry of manifest.fileSets) {
     if (!wanted(entry.name)) continue;
     const spec = plan.fileSets.find(({ name }) => name === entry.name);
-    if (spec && spec.include.length === 0) {
+    if (entry.parts || (spec?.change === 'live' && spec.include.length > 0)) {
+      for (const path of await outermost(join(site, ABOUT, entry.list))) add(join(entry.root, path), true);
+    } else if (spec && spec.include.length === 0) {
       for await (const path of wholes(entry, spec, manifest, site)) add(path, true);
     } else {
       for await (const text of readLines(join(site, ABOUT, entry.list))) {

@@ -3,14 +3,15 @@ import { dirname, join } from 'node:path';
 import { formatBytes } from '../../src/core/durations.js';
 import type { Manifest, Snapshot } from '../../src/core/manifest.js';
 import { shortId } from '../../src/core/names.js';
-import type { RepositorySpec } from '../../src/core/plan.js';
+import { livesElsewhere, type RepositorySpec } from '../../src/core/plan.js';
 import type { Fetched, FetchInput } from '../api.js';
 import { arrange, moveTo } from '../capture/arrange.js';
+import { asStored, partsIn, placesOfParts, wantedIn } from '../capture/as-stored.js';
 import { changesSince } from '../capture/changes.js';
 import { compare, listRestored } from '../capture/compare.js';
 import { exists } from '../capture/copy.js';
-import { stagingIn } from '../capture/fetch-staging.js';
-import { MANIFEST, stagingOf } from '../capture/layout.js';
+import { fetchStaging, stagingIn } from '../capture/fetch-staging.js';
+import { LISTS, MANIFEST, stagingOf } from '../capture/layout.js';
 import { sha256Of } from '../capture/lines.js';
 import { databasePieces, stagingBelow } from '../capture/restored.js';
 import { readManifest } from '../capture/seal.js';
@@ -24,6 +25,7 @@ import { type PlannedEnv, planned, type Said } from '../step.js';
 import { noteTree, removeTree } from '../trees.js';
 import { exchangesOf, mustBeRenames } from './exchanges.js';
 import { asideTree, fetchPlace, runTag } from './fetch-place.js';
+import { mustBeOf, noneHere, outOfReach, reaches } from './origin.js';
 import { findSnapshot, newest } from './repository-of.js';
 
 /** Fetches a snapshot to where it is wanted and compares it with its manifest; an earlier attempt's tree is removed first. */
@@ -44,19 +46,26 @@ async function fetched(input: FetchInput, env: PlannedEnv): Promise<Said<Fetched
   const tree = `${place.tree}-${env.attempt}`;
   await mkdir(tree, { recursive: true, mode: 0o700 });
   const engine = engines[repository.engine];
-  await spaceFor(place.what, tree, snapshot.bytes ?? (await sizeOf(repository, snapshot, env)), plan, ctx);
+  const parts = partsIn(input.only, plan);
+  const limit = parts.length > 0 ? await partsOf(parts, repository, snapshot, env) : undefined;
+  const bytes = limit?.bytes ?? snapshot.bytes ?? (await sizeOf(repository, snapshot, env));
+  await spaceFor(place.what, tree, bytes, plan, ctx);
   const workDir = await cacheDir(deps.state, repository.name);
-  const restored = await engine.restore(repository, snapshot.id, tree, { workDir }, ctx);
-  const manifest = await manifestIn(tree, repository, snapshot, env);
-  if (manifest.captureId !== snapshot.captureId)
+  const options = { workDir, ...(limit ? { paths: limit.paths } : {}) };
+  const restored = await engine.restore(repository, snapshot.id, tree, options, ctx);
+  const captured = await manifestIn(tree, repository, snapshot, env);
+  if (captured.captureId !== snapshot.captureId)
     throw ctx.fail('SnapshotDiffers', `snapshot ${shortId(snapshot)} holds another capture than its tags say`);
-  namesParts(manifest, input, ctx);
+  mustBeOf(captured, input, plan, ctx);
+  const manifest = await asStored(captured, tree, { repository, snapshot, parts }, env);
+  const only = wantedIn(manifest, input.only);
+  namesParts(manifest, only, ctx);
   const compared = await withWorkDir(deps.state, (dir) => check(manifest, tree, dir, snapshot, env));
-  const changes = input.into === 'beside' ? await changesSince(manifest, plan, input.only, ctx) : [];
-  const site = await arrange(manifest, tree, input.only, ctx);
+  const changes = input.into === 'beside' ? await changesSince(manifest, plan, only, ctx) : [];
+  const site = await arrange(manifest, tree, only, ctx);
   if (input.into === 'beside') {
     const aside = asideTree(dirname(tree), plan, runTag(env.holder));
-    await mustBeRenames(await exchangesOf(manifest, site, aside, plan, input.only), dirname(tree), ctx);
+    await mustBeRenames(await exchangesOf(manifest, site, aside, plan, only), dirname(tree), ctx);
   }
   const at = place.final ?? plan.root;
   if (input.into !== 'scratch' && at !== manifest.root)
@@ -75,8 +84,18 @@ async function fetched(input: FetchInput, env: PlannedEnv): Promise<Said<Fetched
   };
 }
 
+/** What of a snapshot holds the parts asked for: its lists say it. */
+async function partsOf(parts: string[], repository: RepositorySpec, snapshot: Snapshot, env: PlannedEnv) {
+  return withWorkDir(env.deps.state, async (dir) => {
+    const staging = await fetchStaging(repository, snapshot, [MANIFEST, LISTS], join(dir, 'lists'), env);
+    const manifest = await readManifest(join(staging, MANIFEST));
+    const { paths, bytes } = await placesOfParts(manifest, staging, parts, env.plan, env.ctx);
+    return { paths: [manifest.staging, ...paths], bytes };
+  });
+}
+
 /** A name that the snapshot does not have would restore nothing, and say that it went well. */
-function namesParts(manifest: Manifest, { only }: FetchInput, ctx: PlannedEnv['ctx']): void {
+function namesParts(manifest: Manifest, only: readonly string[] | undefined, ctx: PlannedEnv['ctx']): void {
   const known = [...manifest.databases, ...manifest.fileSets].map(({ name }) => name);
   const unknown = only?.filter((name) => !known.includes(name)) ?? [];
   if (unknown.length > 0)
@@ -99,8 +118,11 @@ async function choose(input: FetchInput, env: PlannedEnv): Promise<{ repository:
   const failures: unknown[] = [];
   for (const repository of plan.repositories) {
     if (input.repository !== undefined && repository.name !== input.repository) continue;
+    const within = reaches(repository, plan);
+    if (!within && input.repository === undefined) continue;
+    if (!within && livesElsewhere(repository, plan.host)) throw outOfReach(repository, ctx);
     try {
-      const snapshot = await findSnapshot(repository, input.snapshot, env);
+      const snapshot = await findSnapshot(repository, input.snapshot, env, input.known);
       if (snapshot) candidates.push({ repository, snapshot });
     } catch (error) {
       ctx.signal.throwIfAborted();
@@ -110,7 +132,7 @@ async function choose(input: FetchInput, env: PlannedEnv): Promise<{ repository:
   const best = newest(candidates.map(({ snapshot }) => snapshot));
   const chosen = candidates.find(({ snapshot }) => snapshot.capturedAt === best?.capturedAt);
   if (chosen) return chosen;
-  throw failures[0] ?? ctx.fail('SnapshotMissing', `no repository has snapshot ${input.snapshot} of ${plan.site}`);
+  throw failures[0] ?? (await noneHere(input, plan, ctx));
 }
 
 async function manifestIn(

@@ -4,12 +4,14 @@ import type { Manifest, Snapshot } from '../../src/core/manifest.js';
 import { shortId } from '../../src/core/names.js';
 import type { Plan, RepositorySpec } from '../../src/core/plan.js';
 import { restoreText } from '../../src/core/restore-text.js';
-import type { Stored, StoreInput } from '../api.js';
+import type { CaptureInput, Stored, StoreInput } from '../api.js';
 import { compare } from '../capture/compare.js';
 import { exists } from '../capture/copy.js';
 import { inTurn } from '../capture/in-turn.js';
 import { MANIFEST, RESTORE_TEXT, stagingOf } from '../capture/layout.js';
 import { readLines } from '../capture/lines.js';
+import { liveJudge } from '../capture/live.js';
+import { outermost } from '../capture/places.js';
 import { readManifest, seal } from '../capture/seal.js';
 import { cacheDir, withWorkDir } from '../capture/workdir.js';
 import { checks as appChecks } from '../checks/index.js';
@@ -19,6 +21,7 @@ import { engines } from '../engines/index.js';
 import { writeDurable } from '../site/durable.js';
 import { once } from '../site/journal.js';
 import { type PlannedEnv, planned } from '../step.js';
+import { pulled } from './pull.js';
 import { canRead, repositoryOf } from './repository-of.js';
 
 /** Stores the capture in one repository. A repeat adopts what an earlier attempt stored, if that equals the manifest. */
@@ -26,6 +29,7 @@ export const store = (deps: Deps) =>
   planned<StoreInput, Stored>(deps, 'store', async (input, env) => {
     const { plan, ctx } = env;
     const repository = repositoryOf(plan, input.repository, ctx);
+    if (plan.pull) return pulled(input, repository, plan.pull, env);
     const manifest = await inTurn(input.captureId, () => prepareCapture(input, env));
     // A run that was reset begins with a first attempt again, beside one that has not learnt yet that its run is gone:
     // one after the other, and the journal tells what was begun and what is done.
@@ -49,7 +53,8 @@ export const store = (deps: Deps) =>
     };
   });
 
-async function prepareCapture(input: StoreInput, env: PlannedEnv): Promise<Manifest> {
+/** The capture of this run, completed once the application runs again. */
+export async function prepareCapture(input: CaptureInput, env: PlannedEnv): Promise<Manifest> {
   const { plan, ctx, deps } = env;
   const { captureId } = await readManifest(join(stagingOf(deps.state, plan.site), MANIFEST)).catch(() => ({
     captureId: undefined,
@@ -100,16 +105,21 @@ async function backup(
 async function pathsOf(
   plan: Plan,
   manifest: Manifest,
-): Promise<{ paths: string[]; exclude: string[]; files?: string[] }> {
+): Promise<Pick<BackupRequest, 'paths' | 'exclude' | 'files' | 'live'>> {
   const paths = [manifest.staging];
   const exclude: string[] = [];
   const files: string[] = [];
   for (const entry of manifest.fileSets) {
     if (entry.where === 'staged') continue;
     const set = plan.fileSets.find(({ name }) => name === entry.name);
+    const below = () => set?.exclude.map((pattern) => join(set.root, pattern)) ?? [];
     if (set && set.include.length === 0) {
       paths.push(set.root);
-      exclude.push(...set.exclude.map((pattern) => join(set.root, pattern)));
+      exclude.push(...below());
+    } else if (set?.change === 'live') {
+      // By their directories: what appears meanwhile belongs to the set too, and names that no list can hold.
+      for (const path of await outermost(join(manifest.staging, entry.list))) files.push(join(entry.root, path));
+      exclude.push(...below());
     } else {
       for await (const text of readLines(join(manifest.staging, entry.list))) {
         const line = JSON.parse(text) as { p: string; t: string };
@@ -117,7 +127,13 @@ async function pathsOf(
       }
     }
   }
-  return files.length > 0 ? { paths, exclude, files: [...paths, ...files] } : { paths, exclude };
+  const live = manifest.fileSets.filter((entry) => entry.live).map(({ root }) => root);
+  return {
+    paths,
+    exclude,
+    ...(files.length > 0 ? { files: [...paths, ...files] } : {}),
+    ...(live.length ? { live } : {}),
+  };
 }
 
 /** A source that counted as empty would look as if it had shrunk, or hide that it has. */
@@ -143,7 +159,7 @@ async function adopt(
   const surplus: string[] = [];
   for (const snapshot of left) {
     const whole =
-      adopted === undefined && snapshot.complete && (await equals(repository, snapshot, manifest, { ctx, deps }));
+      adopted === undefined && snapshot.complete && (await equals(repository, snapshot, manifest, { plan, ctx, deps }));
     if (whole)
       adopted = { snapshot, bytes: snapshot.bytes ?? bytesOf(manifest), addedBytes: 0, files: filesOf(manifest) };
     else surplus.push(snapshot.id);
@@ -158,12 +174,14 @@ async function equals(
   repository: RepositorySpec,
   snapshot: Snapshot,
   manifest: Manifest,
-  { ctx, deps }: Pick<PlannedEnv, 'ctx' | 'deps'>,
+  { plan, ctx, deps }: Pick<PlannedEnv, 'plan' | 'ctx' | 'deps'>,
 ): Promise<boolean> {
   if (!canRead(repository)) return true;
   return withWorkDir(deps.state, async (dir) => {
     const contents = engines[repository.engine].contents(repository, snapshot.id, ctx);
-    const { missing, changed } = await compare(manifest, manifest.staging, contents, dir, ctx);
-    return missing === 0 && changed === 0;
+    const judge = liveJudge(manifest, plan, true);
+    const found = await compare(manifest, manifest.staging, contents, dir, ctx, judge.take);
+    const lived = judge.end(found);
+    return found.missing + found.changed + lived.unexplained.length + lived.broken.length === 0;
   });
 }

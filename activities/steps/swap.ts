@@ -5,6 +5,7 @@ import type { StepResult } from '../../src/core/report.js';
 import type { SwapInput } from '../api.js';
 import { noteAside } from '../aside.js';
 import { ABOUT, inSite, siteIn } from '../capture/arrange.js';
+import { wantedIn } from '../capture/as-stored.js';
 import { exists } from '../capture/copy.js';
 import { MANIFEST } from '../capture/layout.js';
 import { sha256Of } from '../capture/lines.js';
@@ -32,10 +33,11 @@ export const swap = (deps: Deps) =>
         advice: 'start the restore again; the state from before comes back',
       });
     const manifest = await readManifest(join(site, ABOUT, MANIFEST));
+    const only = wantedIn(manifest, input.only);
     const aside = asideTree(home, plan, run);
     const record = await guard.read();
     const known = record.undo.length > 0;
-    const exchanges = known ? listed(record.undo) : await exchangesOf(manifest, site, aside, plan, input.only);
+    const exchanges = known ? listed(record.undo) : await exchangesOf(manifest, site, aside, plan, only);
     if (!known) {
       await mustBeRenames(exchanges, home, ctx);
       const sections = await sectionsOf(deps.state, plan.site, holder.firstRunId);
@@ -44,9 +46,11 @@ export const swap = (deps: Deps) =>
       await guard.addUndo(input.epoch, undoOf(exchanges), ctx);
     }
     for (const exchange of exchanges) await carryOut(exchange, input.epoch, env);
-    const names = [...manifest.databases, ...manifest.fileSets]
-      .map(({ name }) => name)
-      .filter((name) => input.only?.includes(name) ?? true);
+    const names = manifest.fileSets.some(({ parts }) => parts)
+      ? manifest.fileSets.flatMap(({ parts }) => parts ?? [])
+      : [...manifest.databases, ...manifest.fileSets]
+          .map(({ name }) => name)
+          .filter((name) => only?.includes(name) ?? true);
     return { said: `${names.join(', ')} swapped in; the state from before is kept for 7 days` };
   });
 
@@ -65,7 +69,7 @@ async function untouched(manifest: Manifest, site: string, { only }: SwapInput, 
  * Replayed backwards: what the restored application left beside its database is cleared away, the restored state goes back to
  * where it was fetched to, then the state from before comes back.
  */
-function undoOf(exchanges: readonly Exchange[]): UndoStep[] {
+export function undoOf(exchanges: readonly Exchange[]): UndoStep[] {
   return exchanges.flatMap(({ live, aside, incoming, sidecars }): UndoStep[] => {
     const back: UndoStep = { kind: 'rename', from: live, to: aside, aside: `${aside}.rejected` };
     if (incoming === undefined) return [back];
@@ -77,7 +81,7 @@ function undoOf(exchanges: readonly Exchange[]): UndoStep[] {
 }
 
 /** The exchanges of an undo list: a repeat carries out what an earlier attempt planned, whose tree is half empty by now. */
-function listed(undo: readonly UndoStep[]): Exchange[] {
+export function listed(undo: readonly UndoStep[]): Exchange[] {
   const exchanges: Exchange[] = [];
   for (const step of undo) {
     if (step.kind !== 'rename') continue;
@@ -89,7 +93,7 @@ function listed(undo: readonly UndoStep[]): Exchange[] {
 }
 
 /** Each half is skipped where it has been done: a repeat goes on where the first attempt ended. */
-async function carryOut({ live, aside, incoming }: Exchange, epoch: number, env: PlannedEnv): Promise<void> {
+export async function carryOut({ live, aside, incoming }: Exchange, epoch: number, env: PlannedEnv): Promise<void> {
   const { guard, ctx } = env;
   const comes = incoming !== undefined && (await exists(incoming));
   if ((comes || incoming === undefined) && (await exists(live))) {

@@ -8,6 +8,7 @@ import { exists } from '../capture/copy.js';
 import { fetchStaging } from '../capture/fetch-staging.js';
 import { DATABASES, LISTS, MANIFEST } from '../capture/layout.js';
 import { sha256Of } from '../capture/lines.js';
+import { hasLive, livedText, liveJudge, mustBeAlive, recordOfLived } from '../capture/live.js';
 import { readManifest } from '../capture/seal.js';
 import { withWorkDir } from '../capture/workdir.js';
 import { checks } from '../checks/index.js';
@@ -55,8 +56,27 @@ async function readBack(repository: RepositorySpec, snapshot: Snapshot, dir: str
   if (manifest.captureId !== snapshot.captureId)
     throw ctx.fail('SnapshotDiffers', `snapshot ${shortId(snapshot)} holds another capture than its tags say`);
   await hashes(manifest, restored, snapshot, env);
-  const found = await compare(manifest, restored, engine.contents(repository, snapshot.id, ctx), dir, ctx);
+  const contents = engine.contents(repository, snapshot.id, ctx);
+  if (!hasLive(manifest)) {
+    const found = await compare(manifest, restored, contents, dir, ctx);
+    await judge(found, manifest, restored, snapshot, env);
+    return found.compared;
+  }
+  const record = recordOfLived(env.deps.state, env.plan.site, repository.name, snapshot);
+  const known = await record.read();
+  const lives = liveJudge(manifest, env.plan, known === undefined);
+  const found = await compare(manifest, restored, contents, dir, ctx, lives.take);
   await judge(found, manifest, restored, snapshot, env);
+  const lived = lives.end(found);
+  if (known && known.sha256 !== lived.sha256)
+    throw ctx.fail(
+      'SnapshotDiffers',
+      `snapshot ${shortId(snapshot)} holds other files than when it was first verified`,
+    );
+  mustBeAlive(lived, snapshot, ctx);
+  if (!known) await record.write(lived);
+  const text = livedText(lived);
+  if (text) ctx.note(text);
   return found.compared;
 }
 
@@ -64,6 +84,7 @@ async function hashes(manifest: Manifest, restored: string, snapshot: Snapshot, 
   const files = [
     ...manifest.databases.map(({ file, sha256 }) => ({ file, sha256 })),
     ...manifest.fileSets.map(({ list, listSha256 }) => ({ file: list, sha256: listSha256 })),
+    ...manifest.fileSets.flatMap(({ attributes }) => attributes ?? []),
   ];
   for (const { file, sha256 } of files) {
     const path = join(restored, file);
@@ -88,7 +109,8 @@ async function judge(
   const id = shortId(snapshot);
   const places = [...found.missingPaths, ...found.changedPaths];
   for (const path of found.missingPaths) {
-    if (await exists(path))
+    // A file of another host cannot be looked at from here: the database says whether it should be there.
+    if (!plan.of && (await exists(path)))
       throw ctx.fail('SnapshotDiffers', `${found.missing} files are missing in snapshot ${id}`, {
         details: { places },
       });

@@ -35,11 +35,16 @@ export function createOutput(stdout: Readable, stderr: Readable, options: RunOpt
   };
   let tail = '';
   const redacted = hooks.redact.stream();
+  const lines = lineSplitter(options.onErrorLine ?? (() => {}), hooks.stop);
   const said = (text: string): void => {
     hooks.log.write(text);
     tail = (tail + text).slice(-TAIL);
+    lines.push(text);
   };
-  const readErr = readText(stderr, seen, (text) => said(redacted.push(text))).then(() => said(redacted.end()));
+  const readErr = readText(stderr, seen, (text) => said(redacted.push(text))).then(() => {
+    said(redacted.end());
+    lines.end();
+  });
 
   let text = '';
   let failed: unknown;
@@ -115,6 +120,13 @@ async function readLines(
   onLine: (line: string) => void,
   stop: (reason: unknown) => void,
 ): Promise<void> {
+  const lines = lineSplitter(onLine, stop);
+  await readText(stream, seen, lines.push);
+  lines.end();
+}
+
+/** Makes lines of pieces of text; what the taker throws ends the program. */
+function lineSplitter(onLine: (line: string) => void, stop: (reason: unknown) => void) {
   let rest = '';
   let broken = false;
   const line = (text: string): void => {
@@ -126,12 +138,17 @@ async function readLines(
       stop(error);
     }
   };
-  await readText(stream, seen, (piece) => {
-    const lines = (rest + piece).split('\n');
-    rest = lines.pop() ?? '';
-    for (const each of lines) line(each);
-  });
-  if (rest !== '') line(rest);
+  return {
+    push: (piece: string): void => {
+      const lines = (rest + piece).split('\n');
+      rest = lines.pop() ?? '';
+      for (const each of lines) line(each);
+    },
+    end: (): void => {
+      if (rest !== '') line(rest);
+      rest = '';
+    },
+  };
 }
 
 /** `close` comes after `end`, after `error`, and after `destroy`. */

@@ -76,6 +76,20 @@ export const Summary = z.looseObject({
 });
 export type Summary = z.infer<typeof Summary>;
 
+/** On standard error, per file that could not be stored. 0.14 tells the number of the error, later versions its words. */
+export const BackupError = z.looseObject({
+  message_type: z.literal('error'),
+  error: z.looseObject({ Err: z.unknown().optional(), message: z.string().optional() }),
+  item: z.string(),
+});
+
+/** Whether a file of a live set was only deleted before it was read. */
+export function wentAway({ error, item }: z.infer<typeof BackupError>, live: readonly string[]): boolean {
+  const ENOENT = 2;
+  const gone = error.Err === ENOENT || /no such file or directory/i.test(error.message ?? '');
+  return gone && live.some((root) => item.startsWith(`${root}/`));
+}
+
 export const SnapshotList = z
   .array(
     z.looseObject({

@@ -36,6 +36,15 @@ export function listArgs(compression: Compression): string[] {
 
 /** Exit code 2 means that members are missing; these are the words for what could not be read of the source. */
 export const UNREADABLE = /Cannot (stat|open|read|readlink|savedir)|Read error|File removed before/;
+
+/** What a line of an archiving tar's standard error means: a file of a live set that was only deleted before it was read, or another failure. */
+export function judgeLine(line: string, live: readonly string[]): 'gone' | 'others' | undefined {
+  if (/: (file changed as we read it|File removed before we read it|File shrank by )/.test(line)) return undefined;
+  if (/^tar: (Exiting with failure status|Removing leading)/.test(line) || line === '') return undefined;
+  const gone = /^tar: (.+): Cannot (?:stat|open): No such file or directory$/.exec(line)?.[1];
+  return gone !== undefined && live.some((root) => gone.startsWith(`${root}/`)) ? 'gone' : 'others';
+}
+
 export const NO_SPACE = /No space left on device|Disk quota exceeded/;
 export const NOT_IN_ARCHIVE = /Not found in archive/;
 

@@ -48,10 +48,14 @@ export const FileSetEntry = z.strictObject({
   /** JSON lines of FileLine, sorted by path, below the capture. */
   list: z.string(),
   listSha256: z.string(),
+  /** Extended attributes and ACLs of its files: gzipped, sorted lines of `path`, tab, `name=value …`, as getfattr writes them in hex. */
+  attributes: z.strictObject({ file: z.string(), sha256: z.string(), entries: z.int() }).optional(),
+  /** Only in a fetched tree: the directories below root that a restore asked for, and nothing else. */
+  parts: z.array(z.string()).optional(),
 });
 export type FileSetEntry = z.infer<typeof FileSetEntry>;
 
-/** One line of a file list. `p` path relative to the set's root, `t` file/dir/link, `s` size, `m` mtime ms, `o` mode, `h` SHA-256 where known, `l` link target. */
+/** One line of a file list. `p` path relative to the set's root, `t` file/dir/link, `s` size, `m` mtime ms, `o` mode, `h` SHA-256 where known, `l` link target, `d` kind and number of a device (`c 0:0` is a whiteout of OverlayFS). */
 export const FileLine = z.object({
   p: z.string(),
   t: z.enum(['f', 'd', 'l', 'o']),
@@ -62,6 +66,7 @@ export const FileLine = z.object({
   g: z.int(),
   h: z.string().optional(),
   l: z.string().optional(),
+  d: z.string().optional(),
 });
 export type FileLine = z.infer<typeof FileLine>;
 

@@ -190,6 +190,12 @@ export const RepositorySpec = z.strictObject({
   recipients: z.array(z.string()).default([]),
   /** The age identity that reads them, where this host may have it. */
   identity: SecretRef.optional(),
+  /** The machine that it is on, where that is another one: its steps run there. */
+  host: z.string().optional(),
+  /** How this host reads what that machine has. */
+  ssh: SshSpec.optional(),
+  /** The host that has the key, and so rehearses the restores. */
+  proveOn: z.string().optional(),
   requireMount: z.boolean().default(false),
   offsite: z.boolean().default(false),
   appendOnly: z.boolean().default(false),
@@ -198,6 +204,11 @@ export const RepositorySpec = z.strictObject({
   keep: Keep.optional(),
 });
 export type RepositorySpec = z.infer<typeof RepositorySpec>;
+
+/** Whether a repository is on another machine than this one. */
+export function livesElsewhere({ host }: Pick<RepositorySpec, 'host'>, here: string): boolean {
+  return host !== undefined && host !== here;
+}
 
 export const HookName = z.enum(['before', 'after', 'onFailure', 'condition']);
 export type HookName = z.infer<typeof HookName>;
@@ -271,6 +282,10 @@ export const Plan = z.strictObject({
     start: Command.optional(),
     sample: z.string().default('1/12'),
   }),
+  /** Set where this is another host's part of a run: the site that it is about, as that host calls it. */
+  of: z.strictObject({ site: z.string(), host: z.string() }).optional(),
+  /** Where this host pulls the site from, and the state directory of the worker there. */
+  pull: z.strictObject({ ssh: SshSpec, state: z.string() }).optional(),
   /** The config as its owner wrote it (references only): goes into each snapshot. */
   configText: z.string(),
 });
