@@ -31,6 +31,8 @@ export interface SiteStatus {
   app: string;
   state: 'down' | 'at risk' | 'safe' | 'not scheduled' | 'cannot tell';
   downSince?: string;
+  /** A run has stopped it, and for no longer than was to be expected. */
+  stoppedSince?: string;
   running: SiteFacts['running'];
   /** The instant that the newest stored copy shows. */
   dataFrom?: string;
@@ -77,7 +79,7 @@ function siteStatus(facts: SiteFacts, now: Date, temporalAway: boolean): SiteSta
       .at(-1) || undefined;
   const proof = state?.proofs.at(-1);
   const downtimeMs = state?.reports.findLast(({ downtimeMs }) => downtimeMs !== undefined)?.downtimeMs;
-  const downSince = isDown(state) ? (state?.record?.downAt ?? '') : undefined;
+  const since = downtime(state, objectives.maxDowntimeMs, now);
   const status: SiteStatus = {
     site,
     app,
@@ -86,7 +88,7 @@ function siteStatus(facts: SiteFacts, now: Date, temporalAway: boolean): SiteSta
     copies,
     next: nextOf(facts, temporalAway),
     concerns: [],
-    ...(downSince === undefined ? {} : { downSince }),
+    ...since,
     ...(dataFrom ? { dataFrom } : {}),
     ...(proof
       ? { proof: { at: proof.provenAt, outcome: proof.outcome, sample: proof.sample, rtoSeconds: proof.rtoSeconds } }
@@ -99,8 +101,18 @@ function siteStatus(facts: SiteFacts, now: Date, temporalAway: boolean): SiteSta
   return status;
 }
 
-function isDown(state: SiteState | undefined): boolean {
-  return state?.record?.phase === 'stopped' || state?.record?.phase === 'revoked';
+/** How long a run may have an application stopped before that is an outage, where no objective says so. */
+const PLANNED_MS = 60_000;
+
+function downtime(
+  state: SiteState | undefined,
+  maxDowntimeMs: number | undefined,
+  now: Date,
+): Pick<SiteStatus, 'downSince' | 'stoppedSince'> {
+  const { phase, downAt = '' } = state?.record ?? {};
+  if (phase !== 'stopped' && phase !== 'revoked') return {};
+  const planned = phase === 'stopped' && now.getTime() - Date.parse(downAt) <= (maxDowntimeMs ?? PLANNED_MS);
+  return planned ? { stoppedSince: downAt } : { downSince: downAt };
 }
 
 function judge({ downSince, concerns, next }: SiteStatus, { state }: SiteFacts): SiteStatus['state'] {

@@ -64,8 +64,9 @@ function cells(site: SiteStatus, { now, timezone }: RenderOptions): string[] {
   ];
 }
 
-function nowText({ downSince, running, state }: SiteStatus, since: (iso: string) => number): string {
+function nowText({ downSince, stoppedSince, running, state }: SiteStatus, since: (iso: string) => number): string {
   if (downSince !== undefined) return `DOWN${downSince ? ` ${short(since(downSince))}` : ''}`;
+  if (stoppedSince !== undefined) return `stopped ${short(since(stoppedSince))}`;
   const run = running[0];
   if (run) return `${run.workflow} ${short(since(run.startedAt))}`;
   return state === 'cannot tell' ? '?' : 'up';

@@ -34,6 +34,15 @@ function site(name: string, more: Partial<SiteFacts> = {}): SiteFacts {
   };
 }
 
+function stoppedSince(downAt: string, objectives: SiteFacts['objectives'] = {}): SiteFacts {
+  const facts = site('a', {
+    objectives,
+    running: [{ id: 'backup-a-x', workflow: 'backup', startedAt: '2026-11-21T08:25:00Z' }],
+  });
+  if (facts.state) facts.state.record = { phase: 'stopped', downAt, holder: 'backup-a-x' };
+  return facts;
+}
+
 const cms = site('cms', {
   app: 'videocms',
   repositories: [NAS, OFFSITE],
@@ -207,17 +216,24 @@ const verdicts: [string, SiteFacts, string | undefined, string, number, RegExp |
     /\/x\/y.json cannot be read/,
   ],
   [
-    'down by its own backup, just now',
-    site('a', {
-      running: [{ id: 'backup-a-x', workflow: 'backup', startedAt: '2026-11-21T08:26:00Z' }],
-      state: {
-        reports: [],
-        proofs: [],
-        unreadable: [],
-        aside: [],
-        record: { phase: 'stopped', downAt: '2026-11-21T08:26:58Z', holder: 'backup-a-x' },
-      },
-    }),
+    'stopped by its own backup, just now',
+    stoppedSince('2026-11-21T08:26:58Z'),
+    undefined,
+    'safe',
+    0,
+    /a +generic +stopped 2/,
+  ],
+  [
+    'stopped by its own backup, longer than a minute',
+    stoppedSince('2026-11-21T08:25:50Z'),
+    undefined,
+    'down',
+    6,
+    /backup-a-x holds it down/,
+  ],
+  [
+    'stopped by its own backup, longer than its objective',
+    stoppedSince('2026-11-21T08:26:50Z', { maxDowntimeMs: 5_000 }),
     undefined,
     'down',
     6,
