@@ -1,0 +1,181 @@
+import assert from 'node:assert/strict';
+import { execFileSync } from 'node:child_process';
+import { rmSync, writeFileSync } from 'node:fs';
+import { mkdtemp } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join, relative, resolve } from 'node:path';
+import { before, describe, it } from 'node:test';
+import { seafileChecks } from '../../../activities/checks/seafile.js';
+import { objectPath } from '../../../activities/checks/seafile-objects.js';
+import type { Restored } from '../../../activities/contracts.js';
+import type { Check } from '../../../src/core/report.js';
+import { type TestContext, testContext } from '../../support/context.js';
+import { Library } from '../../support/seafile-library.js';
+import { MAIN, makeSeafile, SECRET, type SeafileSite, seafilePlan, VIRTUAL } from '../../support/seafile-site.js';
+import { flip, restored } from '../../support/videocms-site.js';
+
+const failed = (found: Check[]) => found.filter(({ ok }) => !ok).map(({ name }) => name);
+const one = (found: Check[], name: string) => {
+  const check = found.find((each) => each.name === name);
+  assert.ok(check, `there is a check "${name}"`);
+  return check;
+};
+const sql = (path: string, script: string) => execFileSync('sqlite3', [path, script]).toString().trim();
+
+describe('checks of seafile', () => {
+  let ctx: TestContext;
+  let site: SeafileSite;
+  let base: Restored;
+  before(async () => {
+    ctx = await testContext();
+    site = makeSeafile(await mkdtemp(join(tmpdir(), 'holdfast-seafile-')));
+    base = await restored(await seafilePlan(site.root), ctx);
+  });
+
+  /** The restored installation once more, after `damage` to its objects and its library database. */
+  const check = async (
+    damage: (at: { storage: string; database: string; accounts: string }) => void,
+    more: Partial<Pick<Restored, 'part'>> & { options?: object } = {},
+  ) => {
+    const root = await mkdtemp(join(tmpdir(), 'holdfast-seafile-'));
+    execFileSync('cp', ['-a', `${base.root}/.`, root]);
+    const relocate = (path: string) => resolve(root, relative(site.root, path));
+    damage({
+      storage: relocate(site.storage),
+      database: relocate(join(site.top, 'seafile-data/seafile.db')),
+      accounts: relocate(join(site.top, 'ccnet/PeerMgr/usermgr.db')),
+    });
+    const plan = { ...base.plan, options: { ...base.plan.options, ...more.options } };
+    const scratch = await mkdtemp(join(tmpdir(), 'holdfast-seafile-'));
+    return seafileChecks.checks({ ...base, ...more, plan, root, relocate, scratch }, ctx);
+  };
+
+  it('a whole installation passes every check, with evidence', async () => {
+    const found = await check(() => {});
+    assert.deepEqual(failed(found), []);
+    assert.equal(one(found, 'libraries').evidence, 'each of 3 libraries has its branch');
+    assert.match(one(found, 'commits').evidence, /^5 commits/);
+    assert.match(one(found, 'blocks').evidence, /^5 blocks are there/);
+    assert.match(one(found, 'block contents').evidence, /^5 blocks with .* \(share 1\/1\)/);
+    assert.equal(one(found, 'directories without a library').places, undefined);
+    for (const name of ['usermgr', 'groupmgr', 'orgmgr', 'config', 'seafile', 'seahub'])
+      assert.equal(one(found, `${name}: rows`).ok, true);
+  });
+
+  it('damage to blocks and commits is named with its library: missing, empty, flipped, in history and in ciphertext', async () => {
+    const { blocks, commits } = site;
+    const found = await check(({ storage }) => {
+      rmSync(objectPath(storage, 'blocks', MAIN, blocks.now));
+      writeFileSync(objectPath(storage, 'blocks', MAIN, blocks.past), '');
+      flip(objectPath(storage, 'blocks', SECRET, blocks.secret), 3);
+      flip(objectPath(storage, 'commits', VIRTUAL, commits.virtual), 80);
+      rmSync(objectPath(storage, 'commits', MAIN, commits.first));
+    });
+    const other = 'holds other bytes than its name says';
+    assert.deepEqual(one(found, 'blocks').places?.sort(), [
+      ...[`library ${MAIN}: block ${blocks.now} is missing`, `library ${MAIN}: block ${blocks.past} is empty`].sort(),
+    ]);
+    assert.deepEqual(one(found, 'block contents').places, [`library ${SECRET}: block ${blocks.secret} ${other}`]);
+    const [lost, flipped] = one(found, 'commits').places?.sort() ?? [];
+    assert.equal(lost, `library ${MAIN}: commit ${commits.first} is missing`);
+    assert.ok(flipped?.startsWith(`library ${VIRTUAL}: commit ${commits.virtual} `), flipped);
+  });
+
+  it('a missing and a flipped fs object are named with the library that has them', async () => {
+    const path = (storage: string) => objectPath(storage, 'fs', MAIN, site.fs.folder);
+    const name = `library ${MAIN}: fs object ${site.fs.folder}`;
+    const flipped = await check(({ storage }) => flip(path(storage), 20));
+    assert.deepEqual(one(flipped, 'fs objects').places, [`${name} holds other bytes than its name says`]);
+    const missing = await check(({ storage }) => rmSync(path(storage)));
+    assert.deepEqual(one(missing, 'fs objects').places, [`${name} is missing`]);
+  });
+
+  it('wrong heads are named: one that leads nowhere, one that is no id', async () => {
+    const found = await check(({ database }) =>
+      sql(
+        database,
+        `UPDATE Branch SET commit_id = '${'ab'.repeat(20)}' WHERE repo_id = '${SECRET}';
+         UPDATE Branch SET commit_id = '../../../../etc/passwd' WHERE repo_id = '${VIRTUAL}'`,
+      ),
+    );
+    const [first, second] = one(found, 'commits').places?.sort() ?? [];
+    assert.match(first ?? '', new RegExp(`^library ${VIRTUAL}: commit .*passwd is no commit of a library`));
+    assert.match(second ?? '', new RegExp(`^library ${SECRET}: commit (ab){20} is missing`));
+  });
+
+  it('rows that do not fit are named, each by its rule', async () => {
+    const found = await check(({ database }) =>
+      sql(
+        database,
+        `DELETE FROM Repo WHERE repo_id = '${SECRET}';
+         DELETE FROM Branch WHERE repo_id = '${VIRTUAL}';
+         UPDATE VirtualRepo SET origin_repo = '99999999-9999-4999-8999-999999999999';
+         UPDATE RepoOwner SET owner_id = 'gone@example.org' WHERE repo_id = '${MAIN}'`,
+      ),
+    );
+    const place = (name: string) => one(found, name).places?.join();
+    assert.equal(place('libraries'), `library ${VIRTUAL} has no branch master`);
+    assert.equal(place('branches'), `branch master of ${SECRET} has no library`);
+    assert.equal(
+      place('virtual libraries'),
+      `virtual library ${VIRTUAL} has no origin 99999999-9999-4999-8999-999999999999`,
+    );
+    assert.equal(place('owners'), `library ${MAIN} belongs to gone@example.org, who has no account`);
+    // As after a lost log: integrity_check passes, the rows of the manifest are not there.
+    assert.equal(one(found, 'seafile: integrity').ok, true);
+    assert.match(one(found, 'seafile: rows').places?.join() ?? '', /Branch: 2, not 3/);
+  });
+
+  it('no library at all is no proof', async () => {
+    const found = await check(({ database }) => sql(database, 'DELETE FROM Repo; DELETE FROM Branch'));
+    assert.match(one(found, 'libraries').places?.join() ?? '', /there is no library/);
+  });
+
+  it('data that is older than the dump is named; a dump that is older than the data proves', async () => {
+    const head = 'cd'.repeat(20);
+    const behind = await check(({ database }) =>
+      sql(database, `UPDATE Branch SET commit_id = '${head}' WHERE repo_id = '${MAIN}'`),
+    );
+    assert.deepEqual(one(behind, 'commits').places, [`library ${MAIN}: commit ${head} is missing`]);
+    const ahead = await check(({ storage }) => {
+      new Library(storage, MAIN).file('newer than the rows');
+      new Library(storage, '44444444-4444-4444-8444-444444444444').block('a library of tomorrow');
+    });
+    assert.deepEqual(failed(ahead), []);
+    assert.deepEqual(one(ahead, 'directories without a library').places, ['44444444-4444-4444-8444-444444444444']);
+  });
+
+  it('a database that cannot be read makes every rule fail, as none was looked at', async () => {
+    const found = await check(({ accounts }) => writeFileSync(accounts, 'no database at all'));
+    for (const name of ['libraries', 'owners', 'commits', 'blocks', 'block contents'])
+      assert.match(one(found, name).evidence, /^could not be made/);
+  });
+
+  it('what garbage collection may have taken is not asked for', async () => {
+    const found = await check(({ storage, database }) => {
+      sql(database, `INSERT INTO RepoValidSince VALUES ('${MAIN}', 1700000150)`);
+      rmSync(objectPath(storage, 'blocks', MAIN, site.blocks.past));
+    });
+    assert.deepEqual(failed(found), ['seafile: rows', 'files']);
+    // The head of the main library, and those of the two others.
+    assert.match(one(found, 'commits').evidence, /^3 commits/);
+  });
+
+  it('damage that the config knows of is told, and no rule fails for it', async () => {
+    const found = await check(({ storage }) => rmSync(objectPath(storage, 'blocks', SECRET, site.blocks.secret)), {
+      options: { damaged: [SECRET] },
+    });
+    assert.equal(one(found, 'blocks').ok, true);
+    assert.deepEqual(one(found, 'known damage').places, [`library ${SECRET}: block ${site.blocks.secret} is missing`]);
+  });
+
+  it('the shares of as many runs are all blocks, and each run knows that all are there', async () => {
+    let read = 0;
+    for (const n of [1, 2, 3]) {
+      const found = await check(() => {}, { part: { n, of: 3 } });
+      assert.match(one(found, 'blocks').evidence, /^5 blocks/);
+      read += Number.parseInt(one(found, 'block contents').evidence, 10);
+    }
+    assert.equal(read, 5);
+  });
+});
