@@ -1,6 +1,7 @@
 import type { DatabaseSpec } from '../../src/core/plan.js';
 import type { Database } from '../contracts.js';
 import { boltDatabase } from './bolt.js';
+import { commandDatabase } from './command.js';
 import { httpDatabase } from './http.js';
 import { mysqlDatabase } from './mysql.js';
 import { postgresDatabase } from './postgres.js';
@@ -11,6 +12,7 @@ const members: Partial<Record<DatabaseSpec['kind'], Database>> = {
   sqlite: sqliteDatabase as Database,
   mysql: mysqlDatabase as Database,
   postgres: postgresDatabase as Database,
+  command: commandDatabase as Database,
   http: httpDatabase as Database,
   bolt: boltDatabase as Database,
 };

@@ -117,17 +117,25 @@ export const postgresExchange: Exchangeable<PostgresSpec> = {
       else if (there.has(live)) await server.psql(home, open(live));
     }),
 
+  unstage: (spec, tag, ctx) =>
+    withServer(spec, ctx, async (server) => {
+      const { staged, home } = namesOf(spec, tag);
+      const { there } = await look(namesOf(spec, tag), tag, server);
+      if (there.has(staged)) await server.psql(home, removal([staged]));
+    }),
+
   drop: (spec, tag, ctx) =>
     withServer(spec, ctx, async (server) => {
       const { live, staged, aside, home } = namesOf(spec, tag);
       const { there, restored } = await look(namesOf(spec, tag), tag, server);
-      await server.psql(home, removal([staged, aside].filter((name) => there.has(name))));
+      const gone = [staged, aside].filter((name) => there.has(name));
+      if (gone.length > 0) await server.psql(home, removal(gone));
       if (restored === live) await server.psql(home, `ALTER DATABASE ${ident(live)} RESET ${MARK};`);
     }),
 };
 
 const removal = (names: string[]): string =>
-  names.length === 0 ? '' : `${empty(names)}${names.map((name) => `DROP DATABASE ${ident(name)};`).join('\n')}`;
+  `${empty(names)}${names.map((name) => `DROP DATABASE ${ident(name)};`).join('\n')}`;
 
 async function isSuperuser({ psql }: Server, home: string): Promise<boolean> {
   return (await psql(home, "SELECT current_setting('is_superuser');")).trim() === 'on';

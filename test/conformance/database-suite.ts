@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
 import type { Database } from '../../activities/contracts.js';
-import { isFailure } from '../../src/core/failures.js';
+import { type FailureType, isFailure } from '../../src/core/failures.js';
 import type { DatabaseSpec } from '../../src/core/plan.js';
 import { type TestContext, testContext } from '../support/context.js';
 
@@ -18,6 +18,8 @@ export interface DatabaseCase<D extends DatabaseSpec = DatabaseSpec> {
   notes?: string;
   /** A spec whose database is not there, and one that holds no table. */
   missing(dir: string): D;
+  /** What is said of the missing one, where a kind has no database to look for. */
+  absent?: FailureType;
   empty(dir: string): Promise<D>;
 }
 
@@ -59,7 +61,8 @@ export function databaseSuite<D extends DatabaseSpec>(name: string, one: Databas
         const { dumped, file, into } = await take(500);
         assert.equal(dumped.fingerprint.tables[one.notes ?? 'notes'], 500);
         assert.equal((await stat(file)).size, dumped.bytes);
-        assert.deepEqual(await readdir(into), [dumped.file], 'nothing else is left there');
+        const files = [dumped, ...(dumped.also ?? [])].map((each) => each.file);
+        assert.deepEqual((await readdir(into)).sort(), files.sort(), 'nothing else is left there');
         const loaded = await one.database.load(file, form.format, join(await scratch(), 'loaded'), ctx);
         assert.deepEqual(loaded, dumped.fingerprint);
       });
@@ -91,7 +94,7 @@ export function databaseSuite<D extends DatabaseSpec>(name: string, one: Databas
         const at = await scratch();
         const spec = { ...one.missing(at), ...form };
         const into = await scratch();
-        const missing = (error: unknown) => isFailure(error, 'DatabaseMissing');
+        const missing = (error: unknown) => isFailure(error, one.absent ?? 'DatabaseMissing');
         await assert.rejects(one.database.preflight(spec, ctx), missing);
         await assert.rejects(one.database.dump(spec, into, undefined, ctx), missing);
         assert.deepEqual([...(await readdir(at)), ...(await readdir(into))], []);

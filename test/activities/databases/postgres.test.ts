@@ -226,6 +226,7 @@ describe('postgres, exchanged', { skip }, () => {
     await assert.rejects(visitor);
     assert.equal(rows(name), 3);
     assert.equal(sql(name, 'SHOW work_mem'), '5MB');
+    await exchange.unstage(one, 'tag1', ctx);
     assert.equal(names().length, 1, 'the one from before is kept');
     await exchange.drop(one, 'tag1', ctx);
     await exchange.drop(one, 'tag1', ctx);
@@ -245,6 +246,10 @@ describe('postgres, exchanged', { skip }, () => {
     await exchange.exchange(one, 'tag2', fence, ctx);
     assert.equal(rows(name), 3);
     await exchange.takeBack(one, 'tag2', ctx);
+    assert.equal(names().length, 1, 'the restored one is kept');
+    await exchange.unstage(one, 'tag2', ctx);
+    await exchange.unstage(one, 'tag2', ctx);
+    assert.deepEqual(names(), []);
     await exchange.drop(one, 'tag2', ctx);
     assert.equal(rows(name), 4);
     assert.deepEqual(names(), []);
