@@ -35,12 +35,29 @@ export interface PrepareInput {
   level?: BackupInput['level'];
 }
 
+/** Ids of snapshots whose verification passed, and of those that a restore test proved. */
+export interface Known {
+  verified: string[];
+  proven: string[];
+}
+
 export interface Prepared extends StepResult {
   plan: string;
   hostId: string;
   siteId: string;
   app: string;
-  repositories: { name: string; engine: string; offsite: boolean; prunes: string }[];
+  repositories: {
+    name: string;
+    engine: string;
+    offsite: boolean;
+    prunes: string;
+    /** The other machine that it is on. */
+    host?: string;
+    /** The other machine that has its key. */
+    proveOn?: string;
+    /** What this host's reports and proofs say of its snapshots, where another one keeps them: the newest of each. */
+    known?: Known;
+  }[];
   services: string[];
   databases: string[];
   /** Whether a stopped section is needed; a site that is backed up online has none. */
@@ -48,6 +65,8 @@ export interface Prepared extends StepResult {
   /** Mutable file sets exist, so that a pass before the stop makes the one inside it short. */
   warm: boolean;
   boots: boolean;
+  /** The application has something to say when a repository has taken the capture. */
+  confirms?: boolean;
   hooks: HookName[];
   limits: { startMs: number; storeMs: number };
   approval: 'required' | 'input';
@@ -56,6 +75,26 @@ export interface Prepared extends StepResult {
   operation?: { writes: 'held' | 'open' };
   /** Another run of the same kind has the site: this one ends as skipped. */
   heldBy?: string;
+}
+
+/** A host's part of another one's run: its own config has the site, under that host and id. */
+export interface PartInput {
+  site: string;
+  host: string;
+  of: { site: string; host: string };
+  siteId: string;
+  app: string;
+  workflow: string;
+  repository: string;
+}
+
+export interface Part extends StepResult {
+  /** What this host calls the site: the steps that follow name it so. */
+  site: string;
+  plan: string;
+  hostId: string;
+  prunes: string;
+  boots: boolean;
 }
 
 export interface CaptureInput extends StepInput {
@@ -120,6 +159,8 @@ export interface PruneInput extends StepInput {
   repository: string;
   dryRun: boolean;
   allow: ('shrunk' | 'most')[];
+  /** What the site's host knows of its snapshots, where this is another one. */
+  known?: Known;
   /** What this run has verified: its report is not written yet. */
   verified?: string;
   verifyFailed?: boolean;
@@ -136,6 +177,10 @@ export interface Pruned extends StepResult {
 
 export interface FetchInput extends StepInput {
   snapshot: string;
+  /** What the site's host knows of its snapshots, where this is another one. */
+  known?: Known;
+  /** The site that it was, where another host's comes back here. */
+  from?: { site: string; host: string };
   repository?: string;
   target?: string;
   only?: RestoreInput['only'];
@@ -149,6 +194,18 @@ export interface Fetched extends StepResult {
   capturedAt: string;
   /** Rows per table and files per set, now → then: what a person reads before approving. */
   changes: string[];
+}
+
+export interface RepairInput extends StepInput {
+  /** A repository or a snapshot; absent: the newest proven snapshot, else the newest verified one. */
+  from?: string;
+}
+
+export interface Repaired extends StepResult {
+  repaired: number;
+  left: number;
+  snapshot?: string;
+  repository?: string;
 }
 
 export interface RestoredInput extends StepInput {
@@ -255,6 +312,8 @@ export interface HostSteps {
   turn(input: TurnInput): Promise<StepResult>;
   ask(input: AskInput): Promise<Asked>;
   start(input: StartInput): Promise<Started>;
+  part(input: PartInput): Promise<Part>;
+  leave(input: StepInput): Promise<StepResult>;
   alarm(input: AlarmInput): Promise<StepResult>;
   finish(input: FinishInput): Promise<StepResult>;
   check(input: HostCheckInput): Promise<HostChecked>;
@@ -276,8 +335,11 @@ export interface HostChecked extends StepResult, HostFindings {}
 export interface TransferSteps {
   warm(input: CaptureInput): Promise<StepResult>;
   store(input: StoreInput): Promise<Stored>;
+  seal(input: CaptureInput): Promise<StepResult>;
+  confirm(input: CaptureInput): Promise<StepResult>;
   verify(input: VerifyInput): Promise<Verified>;
   prune(input: PruneInput): Promise<Pruned>;
   fetch(input: FetchInput): Promise<Fetched>;
   prove(input: CheckInput): Promise<Checked>;
+  repair(input: RepairInput): Promise<Repaired>;
 }

@@ -5,8 +5,16 @@ import { exists } from './capture/copy.js';
 import type { StateDir } from './site/api.js';
 import { writeDurable } from './site/durable.js';
 
-/** What restores in place have put aside: shown by `status`, dropped after 7 days. */
-const Asides = z.array(z.object({ path: z.string(), at: z.string(), snapshot: z.string() }));
+/** What restores in place and rollbacks have put aside: shown by `status`, dropped after 7 days. */
+const Asides = z.array(
+  z.object({
+    path: z.string(),
+    at: z.string(),
+    snapshot: z.string(),
+    /** Of a guarded change: what it had made. Else the state from before a restore. */
+    kind: z.literal('rolled-back').optional(),
+  }),
+);
 export type Aside = z.infer<typeof Asides>[number];
 
 const KEPT_MS = 7 * 86_400_000;
@@ -30,6 +38,13 @@ export async function dropOldAsides(state: StateDir, site: string, now = Date.no
     else if (await exists(aside.path)) left.push(aside);
   }
   if (left.length !== all.length) await write(state, site, left);
+}
+
+/** Removes one that a person has named. */
+export async function dropAside(state: StateDir, site: string, path: string): Promise<void> {
+  await rm(path, { recursive: true, force: true });
+  const left = (await readAsides(state, site)).filter((aside) => aside.path !== path);
+  await write(state, site, left);
 }
 
 async function write(state: StateDir, site: string, asides: Aside[]): Promise<void> {

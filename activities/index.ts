@@ -10,10 +10,13 @@ import { fetch } from './steps/fetch.js';
 import { finish } from './steps/finish.js';
 import { hook } from './steps/hook.js';
 import { operate } from './steps/operate.js';
+import { leave, part } from './steps/part.js';
 import { prepare } from './steps/prepare.js';
 import { prove } from './steps/prove.js';
 import { prune } from './steps/prune.js';
+import { confirm, seal } from './steps/seal.js';
 import { shelter } from './steps/shelter.js';
+import { repair } from './steps/repair.js';
 import { start } from './steps/start.js';
 import { stop } from './steps/stop.js';
 import { store } from './steps/store.js';
@@ -34,6 +37,8 @@ export function hostSteps(deps: Deps): HostSteps {
     examine: examine(deps),
     finish: finish(deps),
     hook: hook(deps),
+    leave: leave(deps),
+    part: part(deps),
     operate: operate(deps),
     prepare: prepare(deps),
     shelter: shelter(deps),
@@ -48,9 +53,12 @@ export function hostSteps(deps: Deps): HostSteps {
 /** The steps that take long; a second worker of the host runs them, limited. */
 export function transferSteps(deps: Deps): TransferSteps {
   return {
+    confirm: confirm(deps),
     fetch: fetch(deps),
     prove: prove(deps),
     prune: prune(deps),
+    repair: repair(deps),
+    seal: seal(deps),
     store: store(deps),
     verify: verify(deps),
     warm: warm(deps),

@@ -36,7 +36,9 @@ export interface PlannedEnv extends Env {
 export type Said<R extends StepResult> = Omit<R, 'step' | 'host' | 'startedAt' | 'endedAt' | 'tookMs' | 'notes'>;
 
 /** Whoever revokes a section ends what these steps run, a hanging stop command too. */
-const IN_SECTION = new Set(['stop', 'checkpoint', 'dump', 'swap']);
+const IN_SECTION = new Set(['stop', 'checkpoint', 'dump', 'swap', 'shelter', 'turn']);
+/** They also run beside an application that is up: only those with an epoch belong to a section. */
+const MAYBE_IN_SECTION = new Set(['operate', 'examine']);
 
 const BEAT_MS = 2_000;
 const RENEW_MS = 5_000;
@@ -75,7 +77,9 @@ export function step<I extends Input, R extends StepResult>(
       step: name,
       host: deps.host,
       site: input.site,
-      ...(IN_SECTION.has(name) ? { section: deps.state.site(input.site).fenceLock } : {}),
+      ...(IN_SECTION.has(name) || (MAYBE_IN_SECTION.has(name) && input.epoch !== undefined)
+        ? { section: deps.state.site(input.site).fenceLock }
+        : {}),
       signal: activity.cancellationSignal,
       log,
       beat: (more) => {

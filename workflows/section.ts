@@ -13,6 +13,10 @@ export interface SectionContext {
   base: StepInput;
   /** A restore: what is new is taken back when the section fails, or when the application does not come up with it in time. */
   rollBackAfterMs?: number;
+  /** What is new, as its failure says it. */
+  newState?: string;
+  /** False once something was done that must not be done twice. */
+  mayRepeat?: () => boolean;
 }
 
 /** Repeats at most once: a third section would be a third outage of one night. */
@@ -48,13 +52,15 @@ export async function withApplicationStopped<T>(
         error: failure('SectionRevoked', {
           step: 'start',
           host: context.base.host,
-          what: 'the restored state was taken back',
+          what: `${context.newState ?? 'the restored state'} was taken back`,
         }),
       };
     }
     if ('result' in outcome) return { result: outcome.result, settled };
     await settled;
-    if (!REPEATABLE.includes(failureType(outcome.error)) || section >= SECTIONS) throw outcome.error;
+    const again =
+      REPEATABLE.includes(failureType(outcome.error)) && section < SECTIONS && (context.mayRepeat?.() ?? true);
+    if (!again) throw outcome.error;
     context.run.report.notes.push('a stopped section was ended from outside; it was repeated');
   }
 }
@@ -106,7 +112,7 @@ async function keepStarting(context: SectionContext): Promise<boolean> {
         throw failure('RestoreFailed', {
           step: 'start',
           host: base.host,
-          what: `${base.site} did not come up with the restored state`,
+          what: `${base.site} did not come up with ${context.newState ?? 'the restored state'}`,
         });
       return true;
     }

@@ -33,6 +33,15 @@ const CLASSES = {
   },
   /** What a site's owner has given its own time limit. A dead worker is seen within 7 s here, too. */
   operation: { ...common, startToCloseTimeout: '30d', heartbeatTimeout: '7s' },
+  /** Another host's part of a run: that host may be away for as long as a store may take. */
+  part: {
+    ...common,
+    scheduleToStartTimeout: '20h',
+    startToCloseTimeout: '10m',
+    scheduleToCloseTimeout: '21h',
+    heartbeatTimeout: '15s',
+  },
+  leave: { ...common, scheduleToStartTimeout: '10m', startToCloseTimeout: '1h', heartbeatTimeout: '15s' },
   /** Hooks, alarms and the end of a run. */
   short: { ...common, startToCloseTimeout: '2h', heartbeatTimeout: '15s' },
   transfer: { ...common, startToCloseTimeout: '20h', scheduleToCloseTimeout: '20h', heartbeatTimeout: '30s' },
@@ -55,6 +64,8 @@ const HOST_CLASS: Record<keyof HostSteps, keyof typeof CLASSES> = {
   alarm: 'short',
   finish: 'short',
   watch: 'first',
+  part: 'part',
+  leave: 'leave',
   check: 'first',
 };
 
@@ -62,6 +73,12 @@ type Call<F> = F extends (input: infer I) => infer R ? (summary: string, input: 
 type Calls<T> = { [K in keyof T]: Call<T[K]> };
 
 export interface Steps extends Calls<HostSteps>, Calls<TransferSteps> {}
+
+/** Another host is waited for as long as a store may take, and so much longer is its part worth trying again. */
+function patience(of: keyof typeof CLASSES, storeMs: number | undefined): ActivityOptions {
+  if (of !== 'part' || storeMs === undefined) return {};
+  return { scheduleToStartTimeout: storeMs, scheduleToCloseTimeout: storeMs + 3_600_000 };
+}
 
 /** The steps of one host, each called with the sentence that the UI shows and its input. */
 export function stepsOn(host: string, storeMs?: number): Steps {
@@ -72,7 +89,7 @@ export function stepsOn(host: string, storeMs?: number): Steps {
     get(_, name: string) {
       const hostClass = HOST_CLASS[name as keyof HostSteps];
       const options: ActivityOptions = hostClass
-        ? { ...CLASSES[hostClass], taskQueue: hostQueue(host) }
+        ? { ...CLASSES[hostClass], ...patience(hostClass, storeMs), taskQueue: hostQueue(host) }
         : { ...transfer, taskQueue: transferQueue(host) };
       return (summary: string, input: unknown) => {
         const step = proxyActivities<Record<string, (input: unknown) => Promise<unknown>>>({ ...options, summary })[

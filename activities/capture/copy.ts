@@ -35,15 +35,18 @@ export function warmDirectory(env: PlannedEnv, set: FileSetSpec): string {
   return join(env.deps.state.captures(env.plan.site), 'warm', set.name);
 }
 
-/** `ok`: exit codes of rsync that are no failure; 24 (files vanished) is normal only while the application runs. */
+/**
+ * `ok`: exit codes of rsync that are no failure; 24 (files vanished) is normal only while the application runs. What is the same
+ * below `warm` becomes a hard link to it.
+ */
 export async function copyTree(
   set: FileSetSpec,
   target: string,
   fence: Fence | undefined,
   env: PlannedEnv,
   ok: number[] = [0],
+  warm: string = warmDirectory(env, set),
 ): Promise<void> {
-  const warm = warmDirectory(env, set);
   const excludes = set.exclude.map((pattern) => `--exclude=/${pattern.replace(/^\//, '')}`);
   await env.ctx.run(
     'rsync',
@@ -55,7 +58,7 @@ export async function copyTree(
       '--delete',
       '--info=progress2',
       ...excludes,
-      ...((await exists(warm)) && warm !== target ? [`--link-dest=${warm}`] : []),
+      ...(warm && warm !== target && (await exists(warm)) ? [`--link-dest=${warm}`] : []),
       `${set.root}/`,
       `${target}/`,
     ],
@@ -63,11 +66,13 @@ export async function copyTree(
   );
 }
 
-async function copyNamed(
+/** `how`: what tells cp to copy, or to link. */
+export async function copyNamed(
   set: FileSetSpec,
   target: string,
   fence: Fence | undefined,
   { ctx }: PlannedEnv,
+  how = '--reflink=auto',
 ): Promise<void> {
   const lines = [];
   for await (const line of walk(set, (path) => {
@@ -80,7 +85,7 @@ async function copyNamed(
   const batch = 500;
   for (let i = 0; i < files.length; i += batch) {
     const names = files.slice(i, i + batch).map((line) => `./${line.p}`);
-    await ctx.run('cp', ['-a', '--reflink=auto', '--parents', '--', ...names, target], {
+    await ctx.run('cp', ['-a', how, '--parents', '--', ...names, target], {
       cwd: set.root,
       ...(fence ? { fence } : {}),
     });

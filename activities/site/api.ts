@@ -26,6 +26,8 @@ export const UndoStep = z.discriminatedUnion('kind', [
   z.strictObject({ kind: z.literal('clear'), path: z.string(), to: z.string(), unless: z.string() }),
   /** `from` was moved to `to`: moved back where `to` exists and `from` does not (what stands at `from` by then goes to `aside`). */
   z.strictObject({ kind: z.literal('rename'), from: z.string(), to: z.string(), aside: z.string().optional() }),
+  /** What has appeared in the directory `path`, beside the names of `keep`, goes into the directory `to`, under free names. */
+  z.strictObject({ kind: z.literal('sweep'), path: z.string(), to: z.string(), keep: z.array(z.string()) }),
 ]);
 export type UndoStep = z.infer<typeof UndoStep>;
 

@@ -76,6 +76,7 @@ exists "$2" || exit 0
 mkdir -p -- "$(dirname -- "$1")" || exit 1
 if exists "$1"; then
   [ -n "$3" ] || exit 0
+  mkdir -p -- "$(dirname -- "$3")" || exit 1
   n=0; free=$3; while exists "$free"; do n=$((n+1)); free=$3.$n; done
   mv -T -- "$1" "$free" || exit 1
 fi
@@ -90,25 +91,42 @@ mkdir -p -- "$(dirname -- "$2")" || exit 1
 n=0; free=$2; while exists "$free"; do n=$((n+1)); free=$2.$n; done
 exec mv -T -- "$1" "$free"`;
 
+/** $1 directory, $2 where to, then the names that stay: every other entry goes there, under a free name. */
+const SWEEP = `
+exists() { [ -e "$1" ] || [ -L "$1" ]; }
+dir=$1; to=$2; shift 2
+for each in "$dir"/* "$dir"/.[!.]* "$dir"/..?*; do
+  exists "$each" || continue
+  name=\${each##*/}
+  for kept; do [ "$kept" != "$name" ] || continue 2; done
+  mkdir -p -- "$to" || exit 1
+  n=0; free=$to/$name; while exists "$free"; do n=$((n+1)); free=$to/$name.$n; done
+  mv -T -- "$each" "$free" || exit 1
+done`;
+
 /**
  * Replays an undo list backwards, each step under the lock and at this epoch: a recoverer that was frozen cannot do it late.
  * Each step looks at what there is, so that a second replay after a death at any instruction ends in the same state.
  */
 export async function replayUndo(fence: Fence, undo: UndoStep[], ctx: Context): Promise<void> {
   for (const step of undo.toReversed()) {
-    const [script, from, to, third] =
-      step.kind === 'clear'
-        ? [CLEAR, step.path, step.to, step.unless]
-        : [MOVE_BACK, step.from, step.to, step.aside ?? ''];
-    await ctx.run('sh', ['-c', script, 'holdfast', from, to, third], { fence }).catch((cause) => {
+    const [script, from, to, ...more] = scriptOf(step);
+    await ctx.run('sh', ['-c', script, 'holdfast', from, to, ...more], { fence }).catch((cause) => {
       if (isFailure(cause, 'SectionRevoked') || !isFailure(cause)) throw cause;
       throw ctx.fail('StartFailed', `${to} could not be moved back to ${from}, and nothing is started without it`, {
         advice: 'move it back by hand; the watchdog goes on trying',
         cause,
       });
     });
+    const third = step.kind === 'sweep' ? step.to : more[0];
     for (const each of new Set([from, to, third || from].map(dirname))) if (exists(each)) await syncDirectory(each);
   }
+}
+
+function scriptOf(step: UndoStep): [script: string, from: string, to: string, ...more: string[]] {
+  if (step.kind === 'clear') return [CLEAR, step.path, step.to, step.unless];
+  if (step.kind === 'sweep') return [SWEEP, step.path, step.to, ...step.keep];
+  return [MOVE_BACK, step.from, step.to, step.aside ?? ''];
 }
 
 function exists(path: string): boolean {

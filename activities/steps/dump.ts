@@ -46,7 +46,7 @@ export const dump = (deps: Deps) =>
         app: plan.app,
         host: plan.host,
         root: plan.root,
-        kind: 'regular',
+        kind: holder.workflow === 'guardedChange' ? 'safety' : 'regular',
         capturedAt,
         filesAsOf: capturedAt,
         consistency: section ? 'stopped' : 'online',

@@ -60,6 +60,11 @@ export function besideTree(home: string, { root }: Pick<Plan, 'root'>, run: stri
   return join(home, `.${basename(root)}.holdfast-${run}`);
 }
 
+/** Where what a guarded change made goes when it is rolled back; kept for 7 days. */
+export function rolledBackTree(home: string, { root }: Pick<Plan, 'root'>, run: string): string {
+  return join(home, `.${basename(root)}.rolled-back-${run}`);
+}
+
 /** Where the live state goes when a restore replaces it; kept for 7 days. */
 export function asideTree(home: string, { root }: Pick<Plan, 'root'>, run: string): string {
   return join(home, `.${basename(root)}.before-${run}`);

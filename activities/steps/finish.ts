@@ -37,7 +37,7 @@ export const finish = (deps: Deps) =>
     const env: PlannedEnv = { ...bare, plan, ctx: alive };
     // Journalled by the run, so that a repeat of this step tells nobody twice.
     const told = await once(deps.state, report.site, report.runId, 'told', () => tell(report, env));
-    if (held && report.workflow === 'backup') await clearCapture(deps, report);
+    if (held && (await leftCapture(report, env))) await clearCapture(deps, report);
     await giveBack(report, env);
     await clearFetched(report, env);
     await forgetJournals(deps.state, report.site, JOURNAL_KEPT_MS);
@@ -104,6 +104,12 @@ async function giveBack(report: Report, { guard, holder, ctx }: PlannedEnv): Pro
     if (!isFailure(error, 'NotHealthy', 'StartFailed')) throw error;
     ctx.note(error.message);
   }
+}
+
+/** A guarded change that asked a person has given the site back: what lies there now may be another run's. */
+async function leftCapture(report: Report, { guard, holder }: PlannedEnv): Promise<boolean> {
+  if (report.workflow !== 'guardedChange') return report.workflow === 'backup';
+  return (await guard.read()).holder?.workflowId === holder.workflowId;
 }
 
 /** Staging and leftovers of this site: nobody reads them once every repository has ended. */

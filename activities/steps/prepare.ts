@@ -2,21 +2,24 @@ import { apps } from '../../src/apps/index.js';
 import { gatherFacts } from '../../src/config/facts.js';
 import { freezePlan } from '../../src/config/freeze.js';
 import { derivePlan } from '../../src/config/plan.js';
-import type { Keep, Plan } from '../../src/core/plan.js';
+import { livesElsewhere, type Plan, type RepositorySpec } from '../../src/core/plan.js';
 import type { Prepared, PrepareInput } from '../api.js';
 import { checks as appChecks } from '../checks/index.js';
 import type { Deps } from '../deps.js';
 import { engines } from '../engines/index.js';
+import { operationOf } from '../guarded/operation.js';
 import { notifyAll } from '../notify/index.js';
 import { preflightHealth } from '../preflight/health.js';
+import { preflightOperation } from '../preflight/operation.js';
 import { preflightRepositories } from '../preflight/repositories.js';
 import { preflightSources } from '../preflight/sources.js';
 import { preflightSpace } from '../preflight/space.js';
-import { readReports } from '../reports.js';
+import { knownLevels, readReports } from '../reports.js';
 import { services } from '../services/index.js';
 import { watchdogAlive } from '../site/watchdog-status.js';
 import { type Env, step } from '../step.js';
 import { findSite } from './find-site.js';
+import { keepText } from './keep-text.js';
 import { takeSite } from './take-site.js';
 
 /** Derives and freezes the plan, and checks all that can fail before anything stops; then takes the site. */
@@ -33,6 +36,7 @@ export const prepare = (deps: Deps) =>
     const stops = plan.services.some((service) => service.kind !== 'none') && !isOnline(plan);
     if (stops && !heldBy && !(await watchdogAlive(deps.state)))
       ctx.note('no watchdog runs on this host; the worker starts one');
+    const operation = input.operation === undefined ? undefined : operationOf(plan, input.operation, ctx);
     const names = plan.repositories.map((repository) => repository.name).join(', ');
     return {
       said: heldBy
@@ -42,21 +46,18 @@ export const prepare = (deps: Deps) =>
       hostId: deps.hostId,
       siteId: plan.siteId,
       app: plan.app,
-      repositories: plan.repositories.map(({ name, engine, offsite, keep, appendOnly }) => ({
-        name,
-        engine,
-        offsite,
-        prunes: appendOnly ? '' : keepText(keep),
-      })),
+      repositories: await Promise.all(plan.repositories.map((repository) => describe(repository, plan, deps))),
       services: plan.services.filter(({ kind }) => kind !== 'none').map(({ name }) => name),
       databases: plan.databases.map(({ name }) => name),
       stops,
       warm: stops && plan.fileSets.some((set) => set.change === 'mutable' && set.include.length === 0),
+      ...(appChecks[plan.app]?.afterStore ? { confirms: true } : {}),
       boots: plan.restoreTest.boot && appChecks[plan.app]?.boot !== undefined,
       hooks: Object.keys(plan.hooks) as Prepared['hooks'],
       limits: { startMs: plan.limits.startMs, storeMs: plan.limits.storeMs },
       approval: plan.restore.approval,
       uncovered: plan.uncovered,
+      ...(operation ? { operation: { writes: operation.writes } } : {}),
       ...(heldBy ? { heldBy } : {}),
     };
   });
@@ -103,13 +104,17 @@ async function preflight(plan: Plan, input: PrepareInput, env: Env): Promise<voi
   }
   levelFits(plan, input, env);
   // On an empty machine there is no service yet, and a restore into a directory needs none.
-  const stops = input.workflow === 'backup' || (input.workflow === 'restore' && input.target === undefined);
+  const stops =
+    input.workflow === 'backup' ||
+    input.workflow === 'guardedChange' ||
+    (input.workflow === 'restore' && input.target === undefined);
   for (const spec of stops ? plan.services : []) await services[spec.kind].preflight(spec as never, env.ctx);
   if (!input.reads && !isOnline(plan)) await preflightHealth(plan, env.ctx);
   const bytes = input.reads ? 0 : await preflightSources(plan, env);
   if (!input.reads) await appChecks[plan.app]?.preflight?.(plan, env.ctx);
   await preflightRepositories(plan, input.workflow === 'backup', env);
   if (!input.reads) await preflightSpace(plan, bytes, env);
+  if (input.operation !== undefined) await preflightOperation(plan, input.operation, bytes, env);
 }
 
 /** Backed up without a stop: only where each database can be taken online, and nothing mutable has to be copied at rest. */
@@ -127,10 +132,16 @@ function levelFits(plan: Plan, { level }: PrepareInput, { ctx }: Env): void {
     throw ctx.fail('InvalidInput', `${unable.join(', ')} has no ${level} backups`, { advice: 'leave level out' });
 }
 
-function keepText(keep: Keep | undefined): string {
-  if (!keep) return '';
-  return Object.entries(keep)
-    .filter(([, count]) => count !== undefined)
-    .map(([bucket, count]) => `${count} ${bucket}`)
-    .join(', ');
+/** How many ids of snapshots travel to another host: more than retention keeps there. */
+const MOST_KNOWN = 200;
+
+async function describe(repository: RepositorySpec, plan: Plan, deps: Deps): Promise<Prepared['repositories'][number]> {
+  const { name, engine, offsite, keep, appendOnly, host, proveOn } = repository;
+  const away = livesElsewhere(repository, plan.host);
+  const prover = proveOn !== undefined && proveOn !== plan.host ? { proveOn } : {};
+  const bare = { name, engine, offsite, prunes: appendOnly ? '' : keepText(keep), ...prover };
+  if (!away || host === undefined) return bare;
+  const { verified, proven } = await knownLevels(deps.state, plan.site, name);
+  const newest = (ids: Set<string>) => [...ids].slice(-MOST_KNOWN);
+  return { ...bare, host, known: { verified: newest(verified), proven: newest(proven) } };
 }

@@ -34,6 +34,8 @@ const PLAN = {
     },
   ],
   hooks: {},
+  operations: {},
+  keepAtLeastMs: 0,
   notify: [],
   limits: { downtimeMs: 1, startMs: 2, storeMs: 3, idleMs: 4 },
   objectives: {},

@@ -109,6 +109,8 @@ describe('derivePlan', () => {
         },
       ],
       hooks: {},
+      operations: {},
+      keepAtLeastMs: 0,
       notify: [{ kind: 'webhook', name: 'ops', url: { file: '/etc/holdfast/hook' }, on: ['failed', 'down'] }],
       limits: {
         downtimeMs: 300_000,

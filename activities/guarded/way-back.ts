@@ -1,0 +1,122 @@
+import { readdir, readFile } from 'node:fs/promises';
+import { basename, dirname, join, relative } from 'node:path';
+import picomatch from 'picomatch';
+import { z } from 'zod';
+import { isWithin } from '../../src/apps/coverage.js';
+import type { OperationSpec, Plan } from '../../src/core/plan.js';
+import { ABOUT } from '../capture/arrange.js';
+import { exists } from '../capture/copy.js';
+import type { UndoStep } from '../site/api.js';
+import { writeDurable } from '../site/durable.js';
+import type { Exchange } from '../steps/exchanges.js';
+import { touches } from './shelter-tree.js';
+
+/** How a guarded change is taken back: kept in the shelter, because what lies there moves away with the first rollback. */
+const WayBack = z.strictObject({
+  exchanges: z.array(
+    z.strictObject({
+      live: z.string(),
+      aside: z.string(),
+      incoming: z.string().optional(),
+      sidecars: z.array(z.string()),
+    }),
+  ),
+  /** Directories that are exchanged entry by entry, and what was in them: anything newer is the operation's. */
+  mixed: z.array(z.strictObject({ path: z.string(), to: z.string(), keep: z.array(z.string()) })),
+  /** What the plan names and was not there. */
+  absent: z.array(z.strictObject({ path: z.string(), to: z.string() })),
+});
+export type WayBack = z.infer<typeof WayBack>;
+
+const fileIn = (site: string): string => join(site, ABOUT, 'way-back.json');
+
+export async function readWayBack(site: string): Promise<WayBack> {
+  return WayBack.parse(JSON.parse(await readFile(fileIn(site), 'utf8')));
+}
+
+export async function writeWayBack(site: string, way: WayBack): Promise<void> {
+  await writeDurable(fileIn(site), JSON.stringify(way));
+}
+
+/** What a rollback does, seen from the state before the operation; `aside` is where the operation's state goes. */
+export async function wayBack(
+  exchanges: Exchange[],
+  plan: Plan,
+  operation: OperationSpec,
+  aside: string,
+  ours: readonly string[],
+): Promise<WayBack> {
+  const to = (path: string) => join(aside, belowRoot(plan.root, path));
+  const trees = plan.fileSets.filter(({ name, include }) => include.length === 0 && touches(operation, name));
+  const mixed = new Set(
+    exchanges
+      .filter(({ live, incoming }) => incoming && trees.some(({ root }) => live !== root && isWithin(live, root)))
+      .map(({ live }) => dirname(live)),
+  );
+  const absent: string[] = [];
+  for (const set of plan.fileSets.filter(({ name }) => touches(operation, name))) {
+    const named = set.include.filter((pattern) => !picomatch.scan(pattern).isGlob).map((name) => join(set.root, name));
+    for (const path of set.include.length === 0 ? [set.root] : named) if (!(await exists(path))) absent.push(path);
+  }
+  return {
+    exchanges: exchanges.filter(({ incoming }) => incoming !== undefined),
+    mixed: await Promise.all(
+      [...mixed].map(async (path) => {
+        return { path, to: to(path), keep: [...new Set([...(await readdir(path)), ...ours])] };
+      }),
+    ),
+    absent: absent.map((path) => ({ path, to: to(path) })),
+  };
+}
+
+/** As an undo list, replayed from its end: logs beside a database go before the database comes back, else they would be replayed into it. */
+export function undoOf({ exchanges, mixed, absent }: WayBack): UndoStep[] {
+  return [
+    ...exchanges.flatMap(({ live, aside, incoming = '', sidecars }): UndoStep[] => [
+      { kind: 'rename', from: live, to: incoming, aside },
+      ...sidecars.map((path): UndoStep => ({ kind: 'clear', path, to: sidecarIn(aside, path), unless: aside })),
+    ]),
+    ...mixed.map((dir): UndoStep => ({ kind: 'sweep', ...dir })),
+    ...absent.map(({ path, to }): UndoStep => ({ kind: 'clear', path, to, unless: to })),
+  ];
+}
+
+/** As exchanges for a section of its own: the state from before comes in, all that the operation made goes aside. */
+export async function toBefore({ exchanges, mixed, absent }: WayBack): Promise<Exchange[]> {
+  const gone: Exchange[] = absent.map(({ path, to }) => ({ live: path, aside: to, sidecars: [] }));
+  for (const { path, to, keep } of mixed)
+    for (const name of await readdir(path).catch(() => []))
+      if (!keep.includes(name)) gone.push({ live: join(path, name), aside: join(to, name), sidecars: [] });
+  const taken = new Set(gone.map(({ live }) => live));
+  const logs = exchanges.flatMap(({ aside, sidecars }) =>
+    sidecars
+      .filter((live) => !taken.has(live))
+      .map((live): Exchange => ({ live, aside: sidecarIn(aside, live), sidecars: [] })),
+  );
+  return [...gone, ...logs, ...exchanges];
+}
+
+/** The other way round: what a rollback put below `from` comes back, and what stands there now goes below `aside`. */
+export async function toAfter({ exchanges, mixed, absent }: WayBack, from: string, aside: string): Promise<Exchange[]> {
+  const turned = (live: string, incoming: string, sidecars: string[] = []): Exchange => {
+    return { live, incoming, sidecars, aside: join(aside, relative(from, incoming)) };
+  };
+  const back: Exchange[] = [];
+  for (const { live, aside: incoming, sidecars } of exchanges) {
+    for (const log of sidecars) back.push({ ...turned(log, sidecarIn(incoming, log)) });
+    back.push(turned(live, incoming, sidecars));
+  }
+  for (const { path, to } of mixed)
+    for (const name of await readdir(to).catch(() => []))
+      if (!back.some(({ incoming }) => incoming && isWithin(incoming, join(to, name))))
+        back.push(turned(join(path, name), join(to, name)));
+  for (const { path, to } of absent) back.push(turned(path, to));
+  return back;
+}
+
+const sidecarIn = (aside: string, path: string): string => join(dirname(aside), basename(path));
+
+function belowRoot(root: string, path: string): string {
+  const inside = relative(root, path);
+  return inside.startsWith('..') ? join('outside', path) : inside;
+}

@@ -1,0 +1,44 @@
+import type { StepResult } from '../../src/core/report.js';
+import type { TurnInput } from '../api.js';
+import { noteAside } from '../aside.js';
+import { siteIn } from '../capture/arrange.js';
+import { exists } from '../capture/copy.js';
+import type { Deps } from '../deps.js';
+import { readWayBack, toAfter, toBefore } from '../guarded/way-back.js';
+import { planned } from '../step.js';
+import { mustBeRenames } from './exchanges.js';
+import { asideTree, besideTree, homeOf, rolledBackTree, runTag } from './fetch-place.js';
+import { carryOut, listed, undoOf } from './swap.js';
+
+/** Exchanges the state from before an operation and the one that it left, as a person has decided; what goes is kept for 7 days. */
+export const turn = (deps: Deps) =>
+  planned<TurnInput, StepResult>(deps, 'turn', async (input, env) => {
+    const { plan, guard, holder, ctx } = env;
+    const run = runTag(holder);
+    const home = await homeOf(plan);
+    const site = siteIn(besideTree(home, plan, run));
+    if (!(await exists(site)))
+      throw ctx.fail('RestoreFailed', 'the way back is not there: this run was reset', {
+        advice: 'look for the trees beside the site, named after it; nothing was changed',
+      });
+    const made = rolledBackTree(home, plan, run);
+    const before = asideTree(home, plan, run);
+    const record = await guard.read();
+    const known = record.undo.length > 0;
+    const way = await readWayBack(site);
+    const exchanges = known
+      ? listed(record.undo)
+      : input.to === 'before'
+        ? await toBefore(way)
+        : await toAfter(way, made, before);
+    if (!known) {
+      await mustBeRenames(exchanges, home, ctx);
+      const at = new Date().toISOString();
+      const aside = input.to === 'before' ? { path: made, kind: 'rolled-back' as const } : { path: before };
+      await noteAside(deps.state, plan.site, { ...aside, at, snapshot: input.operation });
+      await guard.addUndo(input.epoch, undoOf(exchanges), ctx);
+    }
+    for (const exchange of exchanges) await carryOut(exchange, input.epoch, env);
+    const said = input.to === 'before' ? 'the state from before is back' : `what ${input.operation} left is back`;
+    return { said: `${said}; the other one is kept for 7 days` };
+  });
