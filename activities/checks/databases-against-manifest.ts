@@ -13,6 +13,10 @@ import { notMade } from './tally.js';
 /** What a bad backup does; anything else (a full disk, a cancellation) says nothing about it. */
 const BAD = ['DatabaseCorrupt', 'DatabaseMissing', 'DumpIncomplete', 'DumpEmpty', 'ToolFailed'] as const;
 
+const FOUND: Record<string, string> = { sqlite: 'integrity_check found nothing' };
+
+const inServer = ({ path, kind }: DatabaseEntry) => path === undefined || kind === 'http';
+
 const sizeOf = async (path: string) => (await stat(path).catch(() => undefined))?.size;
 
 /** The loaded copy of a database that the checks read: the restored tree itself stays as it is. */
@@ -32,7 +36,8 @@ export async function databasesAgainstManifest(restored: Restored, ctx: Context)
 async function oneDatabase(entry: DatabaseEntry, restored: Restored, ctx: Context): Promise<Check[]> {
   const { name } = entry;
   const part = databases[entry.kind as DatabaseSpec['kind']];
-  const served = entry.path === undefined;
+  // What an export was imported into is another database each time: the export itself is looked at.
+  const served = inServer(entry);
   const place = served ? join(restored.root, ABOUT, entry.file) : restored.relocate(entry.path ?? '');
   if ((await sizeOf(place)) === undefined)
     return [
@@ -42,7 +47,11 @@ async function oneDatabase(entry: DatabaseEntry, restored: Restored, ctx: Contex
   let print: Fingerprint;
   try {
     print = await part.load(place, served ? entry.format : 'file', checkedCopy(entry, restored), ctx);
-    checks.push({ name: `${name}: integrity`, ok: true, evidence: 'integrity_check found nothing' });
+    checks.push({
+      name: `${name}: integrity`,
+      ok: true,
+      evidence: FOUND[entry.kind] ?? 'it loads, and was read through',
+    });
   } catch (error) {
     if (!isFailure(error, ...BAD)) throw error;
     const { places } = (error.details?.[0] ?? {}) as { places?: string[] };
@@ -57,7 +66,7 @@ async function sameBytes(entry: DatabaseEntry, place: string): Promise<Check> {
   const name = `${entry.name}: file`;
   const bytes = (await sizeOf(place)) ?? 0;
   // A database loaded from SQL text has bytes of its own.
-  if (entry.format !== 'file' && entry.path !== undefined)
+  if (entry.format !== 'file' && !inServer(entry))
     return { name, ok: bytes > 0, evidence: `${bytes} bytes, loaded from its text` };
   const sha256 = await sha256Of(place);
   const ok = sha256 === entry.sha256 && bytes === entry.bytes;
@@ -108,6 +117,8 @@ function sameRows({ name, fingerprint }: DatabaseEntry, print: Fingerprint): Che
   const places = Object.entries(fingerprint.tables)
     .filter(([table, rows]) => print.tables[table] !== rows)
     .map(([table, rows]) => `${table}: ${print.tables[table] ?? 'no table'}, not ${rows}`);
+  if (places.length === 0 && print.contentSha256 !== fingerprint.contentSha256)
+    places.push('as many records, and not the same ones');
   const [have, want] = [sum(print.tables), sum(fingerprint.tables)];
   return places.length === 0
     ? { name: `${name}: rows`, ok: true, evidence: `${have} rows, as in the manifest` }
