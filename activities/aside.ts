@@ -2,6 +2,8 @@ import { readFile, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { z } from 'zod';
 import { exists } from './capture/copy.js';
+import type { Context } from './contracts.js';
+import { clearExchanged, Exchanged } from './exchanged.js';
 import type { StateDir } from './site/api.js';
 import { writeDurable } from './site/durable.js';
 
@@ -13,6 +15,8 @@ const Asides = z.array(
     snapshot: z.string(),
     /** Of a guarded change: what it had made. Else the state from before a restore. */
     kind: z.literal('rolled-back').optional(),
+    /** Put aside in their servers. */
+    databases: z.array(Exchanged).optional(),
   }),
 );
 export type Aside = z.infer<typeof Asides>[number];
@@ -30,21 +34,29 @@ export async function noteAside(state: StateDir, site: string, aside: Aside): Pr
 }
 
 /** Removes what has been kept long enough, and forgets what is gone. */
-export async function dropOldAsides(state: StateDir, site: string, now = Date.now()): Promise<void> {
+export async function dropOldAsides(state: StateDir, site: string, ctx: Context, now = Date.now()): Promise<void> {
   const all = await readAsides(state, site);
   const left: Aside[] = [];
   for (const aside of all) {
-    if (now - Date.parse(aside.at) > KEPT_MS) await rm(aside.path, { recursive: true, force: true });
-    else if (await exists(aside.path)) left.push(aside);
+    if (now - Date.parse(aside.at) > KEPT_MS) {
+      await rm(aside.path, { recursive: true, force: true });
+      if (!(await clearExchanged(aside.databases ?? [], 'drop', ctx))) left.push(aside);
+    } else if (aside.databases?.length || (await exists(aside.path))) left.push(aside);
   }
   if (left.length !== all.length) await write(state, site, left);
 }
 
 /** Removes one that a person has named. */
-export async function dropAside(state: StateDir, site: string, path: string): Promise<void> {
+export async function dropAside(state: StateDir, site: string, path: string, ctx: Context): Promise<void> {
   await rm(path, { recursive: true, force: true });
-  const left = (await readAsides(state, site)).filter((aside) => aside.path !== path);
-  await write(state, site, left);
+  const all = await readAsides(state, site);
+  const tagged = all.filter((aside) => aside.path === path).flatMap((aside) => aside.databases ?? []);
+  if (!(await clearExchanged(tagged, 'drop', ctx))) return;
+  await write(
+    state,
+    site,
+    all.filter((aside) => aside.path !== path),
+  );
 }
 
 async function write(state: StateDir, site: string, asides: Aside[]): Promise<void> {

@@ -2,6 +2,8 @@ import { readdir, readFile, rm } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
 import { z } from 'zod';
 import { inTurn } from './capture/in-turn.js';
+import type { Context } from './contracts.js';
+import { clearExchanged, Exchanged } from './exchanged.js';
 import type { Holder, StateDir } from './site/api.js';
 import { writeDurable } from './site/durable.js';
 
@@ -9,29 +11,50 @@ import { writeDurable } from './site/durable.js';
  * Where runs of a site fetch snapshots to. Noted before the first byte: a run that is terminated, while a person thinks
  * about its approval say, clears nothing, and a copy of the site would fill its disk for ever.
  */
-const Trees = z.array(z.object({ path: z.string(), runId: z.string(), at: z.string() }));
+const Trees = z.array(
+  z.object({
+    path: z.string(),
+    runId: z.string(),
+    at: z.string(),
+    /** Loaded beside the live ones, in their servers. */
+    databases: z.array(Exchanged).optional(),
+  }),
+);
 type Trees = z.infer<typeof Trees>;
 
 /** A restore waits for a week, and may take a day. */
 const KEPT_MS = 8 * 86_400_000;
 
-export async function noteTree(state: StateDir, site: string, path: string, { firstRunId }: Holder): Promise<void> {
+export async function noteTree(
+  state: StateDir,
+  site: string,
+  path: string,
+  { firstRunId }: Holder,
+  databases: Exchanged[] = [],
+): Promise<void> {
   await inTurn(`trees ${site}`, async () => {
     const others = (await readTrees(state, site)).filter((tree) => tree.path !== path);
-    await write(state, site, [...others, { path, runId: firstRunId, at: new Date().toISOString() }]);
+    await write(state, site, [
+      ...others,
+      { path, runId: firstRunId, at: new Date().toISOString(), ...(databases.length > 0 ? { databases } : {}) },
+    ]);
   });
 }
 
-/** Removes the trees of a run that has ended, and those of runs that never came to their end. */
+/** Removes the trees of a run that has ended, and those of runs that never came to their end; with a context, what they loaded into servers too. */
 export async function clearTrees(
   state: StateDir,
   site: string,
   { firstRunId }: Pick<Holder, 'firstRunId'>,
+  ctx?: Context,
 ): Promise<void> {
   const trees = await readTrees(state, site);
   const over = trees.filter(({ runId, at }) => runId === firstRunId || Date.now() - Date.parse(at) > KEPT_MS);
-  for (const { path } of over) await removeTree(path);
-  const gone = new Set(over.map(({ path }) => path));
+  const gone = new Set<string>();
+  for (const { path, databases = [] } of over) {
+    await removeTree(path);
+    if (databases.length === 0 || (ctx && (await clearExchanged(databases, 'unstage', ctx)))) gone.add(path);
+  }
   if (gone.size > 0)
     await inTurn(`trees ${site}`, async () =>
       write(

@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { ServiceSpecs } from '../../src/core/plan.js';
+import { DatabaseSpec, ServiceSpecs } from '../../src/core/plan.js';
 import type { Context, Fence } from '../contracts.js';
 
 /**
@@ -28,6 +28,8 @@ export const UndoStep = z.discriminatedUnion('kind', [
   z.strictObject({ kind: z.literal('rename'), from: z.string(), to: z.string(), aside: z.string().optional() }),
   /** What has appeared in the directory `path`, beside the names of `keep`, goes into the directory `to`, under free names. */
   z.strictObject({ kind: z.literal('sweep'), path: z.string(), to: z.string(), keep: z.array(z.string()) }),
+  /** A database in a server was exchanged under this tag: the one put aside comes back. Needs nothing but this, its server and the spec's secrets. */
+  z.strictObject({ kind: z.literal('database'), spec: DatabaseSpec, tag: z.string() }),
 ]);
 export type UndoStep = z.infer<typeof UndoStep>;
 

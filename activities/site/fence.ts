@@ -9,6 +9,7 @@ import type { StateDir, UndoStep } from './api.js';
 import { syncDirectory, writeDurable } from './durable.js';
 import type { SitePaths } from './record.js';
 import { endSection } from './strays.js';
+import { takeBack } from './take-back.js';
 
 /** How often what holds the lock is ended before it counts as immortal (uninterruptible sleep on a dead disk). */
 const ROUNDS = 5;
@@ -110,6 +111,10 @@ done`;
  */
 export async function replayUndo(fence: Fence, undo: UndoStep[], ctx: Context): Promise<void> {
   for (const step of undo.toReversed()) {
+    if (step.kind === 'database') {
+      await takeBack(step.spec, step.tag, fence, ctx);
+      continue;
+    }
     const [script, from, to, ...more] = scriptOf(step);
     await ctx.run('sh', ['-c', script, 'holdfast', from, to, ...more], { fence }).catch((cause) => {
       if (isFailure(cause, 'SectionRevoked') || !isFailure(cause)) throw cause;
@@ -123,7 +128,9 @@ export async function replayUndo(fence: Fence, undo: UndoStep[], ctx: Context): 
   }
 }
 
-function scriptOf(step: UndoStep): [script: string, from: string, to: string, ...more: string[]] {
+function scriptOf(
+  step: Exclude<UndoStep, { kind: 'database' }>,
+): [script: string, from: string, to: string, ...more: string[]] {
   if (step.kind === 'clear') return [CLEAR, step.path, step.to, step.unless];
   if (step.kind === 'sweep') return [SWEEP, step.path, step.to, ...step.keep];
   return [MOVE_BACK, step.from, step.to, step.aside ?? ''];

@@ -13,7 +13,7 @@ import { exists } from '../capture/copy.js';
 import { fetchStaging, stagingIn } from '../capture/fetch-staging.js';
 import { LISTS, MANIFEST, stagingOf } from '../capture/layout.js';
 import { sha256Of } from '../capture/lines.js';
-import { databasePieces, stagingBelow } from '../capture/restored.js';
+import { stagingBelow } from '../capture/restored.js';
 import { readManifest } from '../capture/seal.js';
 import { cacheDir, withWorkDir } from '../capture/workdir.js';
 import { checks as appChecks } from '../checks/index.js';
@@ -27,6 +27,7 @@ import { exchangesOf, mustBeRenames } from './exchanges.js';
 import { asideTree, fetchPlace, runTag } from './fetch-place.js';
 import { mustBeOf, noneHere, outOfReach, reaches } from './origin.js';
 import { findSnapshot, newest } from './repository-of.js';
+import { servedOf, stageServed, taggedOf } from './served.js';
 
 /** Fetches a snapshot to where it is wanted and compares it with its manifest; an earlier attempt's tree is removed first. */
 export const fetch = (deps: Deps) =>
@@ -66,6 +67,10 @@ async function fetched(input: FetchInput, env: PlannedEnv): Promise<Said<Fetched
   if (input.into === 'beside') {
     const aside = asideTree(dirname(tree), plan, runTag(env.holder));
     await mustBeRenames(await exchangesOf(manifest, site, aside, plan, only), dirname(tree), ctx);
+    const run = runTag(env.holder);
+    const served = servedOf(manifest, site, plan, only, ctx);
+    await noteTree(deps.state, plan.site, place.tree, env.holder, taggedOf(served, run));
+    await stageServed(served, run, ctx);
   }
   const at = place.final ?? plan.root;
   if (input.into !== 'scratch' && at !== manifest.root)
@@ -157,12 +162,14 @@ async function check(
   { ctx }: PlannedEnv,
 ): Promise<number> {
   const id = shortId(snapshot);
-  for (const { from, entry } of databasePieces(manifest, tree)) {
-    if (!(await exists(from)) || (await sha256Of(from)) !== entry.sha256) {
-      throw ctx.fail('SnapshotDiffers', `database ${entry.name} of snapshot ${id} is not what was captured`);
+  const staging = stagingBelow(manifest, tree);
+  for (const entry of manifest.databases) {
+    for (const { file, sha256 } of [entry, ...(entry.also ?? [])]) {
+      const path = join(staging, file);
+      if (!(await exists(path)) || (await sha256Of(path)) !== sha256)
+        throw ctx.fail('SnapshotDiffers', `database ${entry.name} of snapshot ${id} is not what was captured`);
     }
   }
-  const staging = stagingBelow(manifest, tree);
   const found = await compare(
     manifest,
     staging,

@@ -55,16 +55,16 @@ async function planNow(report: Report, env: Env): Promise<Plan | undefined> {
 }
 
 /** What was fetched or put aside is needed as long as the state from before is not back: the way back leads through there. */
-async function clearFetched(report: Report, { deps, guard, holder, plan }: PlannedEnv): Promise<void> {
+async function clearFetched(report: Report, { deps, guard, holder, plan, ctx }: PlannedEnv): Promise<void> {
   if ((await guard.read()).undo.length > 0) return;
   const home = await homeOf(plan);
   // A run that was reset has fetched under its first run id.
   for (const firstRunId of new Set([holder.firstRunId, report.runId])) {
     const run = runTag({ firstRunId });
     for (const tree of [scratchTree(plan, deps, run), besideTree(home, plan, run)]) await removeTree(tree);
-    await clearTrees(deps.state, plan.site, { firstRunId });
+    await clearTrees(deps.state, plan.site, { firstRunId }, ctx);
   }
-  await dropOldAsides(deps.state, plan.site);
+  await dropOldAsides(deps.state, plan.site, ctx);
 }
 
 async function tell(report: Report, { plan, ctx }: PlannedEnv): Promise<{ said: string }> {

@@ -16,10 +16,11 @@ import type { UndoStep } from '../site/api.js';
 import { type PlannedEnv, planned } from '../step.js';
 import { type Exchange, exchangesOf, mustBeRenames } from './exchanges.js';
 import { asideTree, besideTree, homeOf, runTag } from './fetch-place.js';
+import { exchangeServed, servedIn, servedOf, taggedOf, undoOfServed } from './served.js';
 
 /**
- * Puts the live state aside and the restored one in place, by renames alone. The undo list is on disk before the first of
- * them; each runs under the site's lock at this epoch. Sidecars go first: a stale WAL beside a restored database is replayed into it.
+ * Puts the live state aside and the restored one in place, by renames alone, of files and then of what servers hold. The undo list is on
+ * disk before the first of them; each runs under the site's lock at this epoch. Sidecars go first: a stale WAL beside a restored database is replayed into it.
  */
 export const swap = (deps: Deps) =>
   planned<SwapInput, StepResult>(deps, 'swap', async (input, env) => {
@@ -38,14 +39,21 @@ export const swap = (deps: Deps) =>
     const record = await guard.read();
     const known = record.undo.length > 0;
     const exchanges = known ? listed(record.undo) : await exchangesOf(manifest, site, aside, plan, only);
+    const served = known ? servedIn(record.undo) : taggedOf(servedOf(manifest, site, plan, only, ctx), run);
     if (!known) {
       await mustBeRenames(exchanges, home, ctx);
       const sections = await sectionsOf(deps.state, plan.site, holder.firstRunId);
       if (sections.length > 1) await untouched(manifest, site, input, env);
-      await noteAside(deps.state, plan.site, { path: aside, at: new Date().toISOString(), snapshot: input.snapshot });
-      await guard.addUndo(input.epoch, undoOf(exchanges), ctx);
+      await noteAside(deps.state, plan.site, {
+        path: aside,
+        at: new Date().toISOString(),
+        snapshot: input.snapshot,
+        ...(served.length > 0 ? { databases: served } : {}),
+      });
+      await guard.addUndo(input.epoch, [...undoOf(exchanges), ...undoOfServed(served)], ctx);
     }
     for (const exchange of exchanges) await carryOut(exchange, input.epoch, env);
+    if (served.length > 0) await exchangeServed(served, (await guard.section(input.epoch, ctx)).fence, ctx);
     const names = manifest.fileSets.some(({ parts }) => parts)
       ? manifest.fileSets.flatMap(({ parts }) => parts ?? [])
       : [...manifest.databases, ...manifest.fileSets]
