@@ -287,6 +287,14 @@ export interface AppChecks {
   explain?(plan: Plan, ctx: Context): Promise<string[]>;
   /** Runs on a restored tree that will lie at `at`, another root than it had: absolute paths in its configuration follow. */
   relocated?(place: { tree: string; at: string; manifest: Manifest; plan: Plan }, ctx: Context): Promise<void>;
+  /**
+   * Brings back what of the live site is missing or damaged, each piece judged before it is put in place; nothing else is touched. `fetch`
+   * brings files (absolute paths of the live site) from a snapshot to where the map says; what it does not hold is absent.
+   */
+  repair?(
+    given: { plan: Plan; fetch: (paths: string[]) => Promise<ReadonlyMap<string, string>> },
+    ctx: Context,
+  ): Promise<{ repaired: string[]; left: string[] }>;
   /** The application's own rules on a restored tree, as evidence. Never throws for a bad backup: a failed Check says it. */
   checks(restored: Restored, ctx: Context): Promise<Check[]>;
   /** Starts the restored application in isolation (own network namespace, private HOME), probes it, and ends it again. */

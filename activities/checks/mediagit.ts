@@ -9,6 +9,7 @@ import { moveBasePath } from './mediagit-config.js';
 import { placesOf, preflightMediagit, sizes } from './mediagit-live.js';
 import { checkoutChecks } from './mediagit-program.js';
 import { readRefs } from './mediagit-refs.js';
+import { repairMediagit } from './mediagit-repair.js';
 import { repositoryChecks } from './mediagit-rules.js';
 import { ObjectStore } from './mediagit-store.js';
 import { type Reached, reach } from './mediagit-walk.js';
@@ -59,6 +60,8 @@ export const mediagitChecks: AppChecks = {
     const git = join(tree, relative(plan.root, placesOf(plan).git));
     await moveBasePath(git, manifest.root, at, ctx);
   },
+
+  repair: ({ plan, fetch }, ctx) => repairMediagit(plan, fetch, ctx),
 
   async checks(restored, ctx) {
     const found = [...(await filesAgainstList(restored, ctx)), ...(await repositoryChecks(restored, ctx))];

@@ -40,6 +40,9 @@ export function mediagitPlaces(root: string, options: MediagitOptions) {
 /** Names of the file sets: the checks find the captured refs by them. */
 export const MEDIAGIT_SETS = { refs: 'refs', objects: 'objects' } as const;
 
+/** Where a repair puts damaged objects, in the repository. */
+export const DAMAGED = 'holdfast-damaged';
+
 /**
  * MediaGit: refs, HEAD, reflog, index and configuration are copied first, the objects are stored after them from where they
  * lie. So no ref of a backup leads to an object that was not there yet; objects are never changed, and nothing has to be stopped.
@@ -57,8 +60,8 @@ export const mediagit: App<MediagitOptions> = {
         name: MEDIAGIT_SETS.refs,
         root: git,
         include: [],
-        // A cache, where the objects are the provider's.
-        exclude: within(objects, git),
+        // Of a cloud's objects only a cache lies there.
+        exclude: [...within(objects, git), DAMAGED],
         optional: false,
         change: 'mutable' as const,
         mayBeEmpty: false,
@@ -100,6 +103,7 @@ export const mediagit: App<MediagitOptions> = {
       fileSets,
       uncovered: uncovered(root, facts, { databases: [], fileSets, leftOut: [...leftOut, objects] }),
       leftOut: [
+        `${DAMAGED}: damaged objects that a repair put aside`,
         ...(local ? ['**/*.tmp*: what a killed `add` left'] : ['objects: kept by the provider']),
         ...(options.workTree || options.repository === '.'
           ? []

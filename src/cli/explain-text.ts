@@ -9,10 +9,12 @@ interface Seen {
   downtimes: number[];
   next: NextTime[];
   notes: string[];
+  /** Lines of the application on how large a backup will be. */
+  size?: string[];
 }
 
 /** A plan for people: each heading answers one question that somebody has before the first backup. */
-export function explainText(plan: Plan, { downtimes, next, notes }: Seen): string[] {
+export function explainText(plan: Plan, { downtimes, next, notes, size = [] }: Seen): string[] {
   const excluded = [
     ...plan.fileSets.flatMap((set) => set.exclude.map((pattern) => below(plan, set, pattern))),
     // What a person left out where no file set would have taken it.
@@ -40,6 +42,12 @@ export function explainText(plan: Plan, { downtimes, next, notes }: Seen): strin
       'Goes to',
       plan.repositories.map((one) => [one.name, one.engine, one.location, keepText(one), one.offsite ? 'offsite' : '']),
     ),
+    ...(size.length > 0
+      ? section(
+          'Expected size',
+          size.map((line) => [line]),
+        )
+      : []),
     ...section('Expected downtime', [[downtimeText(plan, downtimes)]]),
     ...section(
       'Runs by itself',

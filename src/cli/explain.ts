@@ -20,7 +20,7 @@ async function explain(call: Call): Promise<ExitCode> {
   const { stateDirectory } = await import('../client/state-directory.js');
   const { explainText } = await import('./explain-text.js');
   const { reports } = await readSite(stateDirectory(call.cli.env), site);
-  const { plan, notes } = await planHere(call, config, site, reports);
+  const { plan, notes, size } = await planHere(call, config, site, reports);
   const downtimes = measured(reports);
   const next = await nextTimes(call, config, site);
   call.emit({
@@ -42,8 +42,9 @@ async function explain(call: Call): Promise<ExitCode> {
     limits: plan.limits,
     schedules: next,
     notes,
+    size,
   });
-  for (const line of explainText(plan, { downtimes, next, notes })) call.say(line);
+  for (const line of explainText(plan, { downtimes, next, notes, size })) call.say(line);
   return EXIT.completed;
 }
 
@@ -53,7 +54,7 @@ async function planHere(
   config: Config,
   site: string,
   reports: Report[],
-): Promise<{ plan: Plan; notes: string[] }> {
+): Promise<{ plan: Plan; notes: string[]; size: string[] }> {
   const { derivePlan } = await import('../config/plan.js');
   const { gatherFacts } = await import('../config/facts.js');
   const { apps } = await import('../apps/index.js');
@@ -68,7 +69,19 @@ async function planHere(
   if (host !== thisHost(call)) notes.push(`the site is on ${host}; what lies in its directory is not seen from here`);
   const volumes = await volumesOf(bare, ctx, notes);
   const facts = await gatherFacts(bare.root, volumes, apps[bare.app]?.looksInto);
-  return { plan: derivePlan(config, site, facts, context), notes };
+  const plan = derivePlan(config, site, facts, context);
+  return { plan, notes, size: host === thisHost(call) ? await sizeOf(plan, ctx, notes) : [] };
+}
+
+/** What the application says of the size of a backup. */
+async function sizeOf(plan: Plan, ctx: Context, notes: string[]): Promise<string[]> {
+  const { checks } = await import('../../activities/checks/index.js');
+  try {
+    return (await checks[plan.app]?.explain?.(plan, ctx)) ?? [];
+  } catch (error) {
+    notes.push(`its size is not known: ${error instanceof Error ? error.message : String(error)}`);
+    return [];
+  }
 }
 
 /** Volumes of the services; where a service cannot be asked, a note says so instead. */

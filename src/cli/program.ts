@@ -17,6 +17,7 @@ import { register as logs } from './logs.js';
 import { register as ls } from './ls.js';
 import { register as prune } from './prune.js';
 import { register as release } from './release.js';
+import { register as repair } from './repair.js';
 import { register as restore } from './restore.js';
 import { register as restoreTest } from './restore-test.js';
 import { register as schedule } from './schedule.js';
@@ -41,6 +42,7 @@ const COMMANDS: ((program: Command, cli: Cli) => void)[] = [
   restoreTest,
   verify,
   prune,
+  repair,
   snapshots,
   ls,
   status,

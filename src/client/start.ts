@@ -7,6 +7,7 @@ import {
   BackupInput,
   GuardedChangeInput,
   PruneInput,
+  RepairInput,
   RestoreInput,
   RestoreTestInput,
   VerifyInput,
@@ -45,6 +46,10 @@ export const startPrune = (client: Client, input: z.input<typeof PruneInput>, op
 /** Starts a guarded change: an operation that the site's config names. */
 export const startGuardedChange = (client: Client, input: z.input<typeof GuardedChangeInput>, options?: StartOptions) =>
   start(client, 'guardedChange', GuardedChangeInput, input, options);
+
+/** Starts a repair: single missing or damaged pieces of a live site come back from a snapshot. */
+export const startRepair = (client: Client, input: z.input<typeof RepairInput>, options?: StartOptions) =>
+  start(client, 'repair', RepairInput, input, options);
 
 async function start<S extends z.ZodType<{ site: string }>>(
   client: Client,

@@ -2,6 +2,7 @@ import type {
   BackupInput,
   GuardedChangeInput,
   PruneInput,
+  RepairInput,
   RestoreInput,
   RestoreTestInput,
   VerifyInput,
@@ -25,6 +26,7 @@ export const summaries = {
       `${dryRun ? 'Show what retention would remove' : 'Apply retention'} for ${site}${repository ? ` in ${repository}` : ''}`,
     ),
   guardedChange: ({ site, operation, reason }: GuardedChangeInput) => line(`Guard ${operation} of ${site}`, reason),
+  repair: ({ site, from }: RepairInput) => line(`Repair ${site}${from ? ` from ${from}` : ''}`),
   watch: ({ site }: { site: string }) => line(`Look after the objectives of ${site}`),
 };
 

@@ -85,5 +85,12 @@ export const CheckInput = z.strictObject({
 });
 export type CheckInput = z.infer<typeof CheckInput>;
 
+export const RepairInput = z.strictObject({
+  site,
+  /** The name of a repository, or a snapshot's id. */
+  from: snapshot.or(name).optional(),
+});
+export type RepairInput = z.infer<typeof RepairInput>;
+
 export const WatchInput = z.strictObject({ site });
 export type WatchInput = z.infer<typeof WatchInput>;

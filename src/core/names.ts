@@ -6,7 +6,7 @@ export const TASK_QUEUE = 'holdfast';
 /** The host that a person with one machine never has to name. */
 export const DEFAULT_HOST = 'local';
 
-export const WORKFLOWS = ['backup', 'restore', 'restoreTest', 'verify', 'prune', 'watch', 'guardedChange'] as const;
+export const WORKFLOWS = ['backup', 'restore', 'restoreTest', 'verify', 'prune', 'repair', 'watch', 'guardedChange'] as const;
 export type WorkflowName = (typeof WORKFLOWS)[number];
 
 /** A site or repository name: lower case, digits and dashes, at most 40 characters. */
@@ -43,6 +43,7 @@ const SLUG: Record<WorkflowName, string> = {
   restoreTest: 'restore-test',
   verify: 'verify',
   prune: 'prune',
+  repair: 'repair',
   watch: 'watch',
   guardedChange: 'guarded-change',
 };

@@ -128,5 +128,6 @@ export const SHAPES: Record<string, () => Shape> = {
     input: { site: 'cms', dryRun: true },
     steps: mockSteps({}, { repositories: two }).steps,
   }),
+  repair: () => ({ workflow: 'repair', input: { site: 'cms' }, steps: mockSteps().steps }),
   watch: () => ({ workflow: 'watch', input: { site: 'cms' }, steps: mockSteps().steps }),
 };
