@@ -177,6 +177,8 @@ export interface Pruned extends StepResult {
 
 export interface FetchInput extends StepInput {
   snapshot: string;
+  /** Where the databases come from, if not from `snapshot`. */
+  databaseSnapshot?: string;
   /** What the site's host knows of its snapshots, where this is another one. */
   known?: Known;
   /** The site that it was, where another host's comes back here. */
@@ -190,6 +192,8 @@ export interface FetchInput extends StepInput {
 
 export interface Fetched extends StepResult {
   snapshot: Snapshot;
+  /** Where the databases came from, if not from `snapshot`. */
+  databaseSnapshot?: Snapshot;
   repository: string;
   capturedAt: string;
   /** Rows per table and files per set, now → then: what a person reads before approving. */

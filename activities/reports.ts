@@ -18,7 +18,8 @@ export async function readProofs(state: StateDir, site: string): Promise<Proof[]
 
 export async function writeReport(state: StateDir, report: Report): Promise<void> {
   await write(state.reports(report.site), fileName(report.startedAt, report.workflow, report.runId), report);
-  if (report.proof)
+  // A pair of snapshots that was tried is in the report; proofs are of one snapshot.
+  if (report.proof && report.proof.databaseSnapshot === undefined)
     await write(
       state.proofs(report.site),
       fileName(report.proof.provenAt, report.proof.repository, report.runId),

@@ -11,13 +11,19 @@ export function register(program: Command, cli: Cli): void {
     (command) =>
       command
         .option('-s, --snapshot <id>', 'a snapshot as `holdfast snapshots` shows it (default: latest)')
+        .option('--database-snapshot <id>', 'with the databases of this other snapshot: an older dump on newer data')
         .option('-r, --repository <name>', 'from this one')
         .option('--full', "read every byte instead of this run's sample"),
     async (client, site, call) => {
       const { startRestoreTest } = await import('../client/start.js');
       return startRestoreTest(client, {
         site,
-        ...given(call, { snapshot: 'snapshot', repository: 'repository', full: 'full' }),
+        ...given(call, {
+          snapshot: 'snapshot',
+          databaseSnapshot: 'databaseSnapshot',
+          repository: 'repository',
+          full: 'full',
+        }),
       });
     },
   );

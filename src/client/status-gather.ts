@@ -110,6 +110,6 @@ export async function closedReports(client: Client, site: string, limit = REMOTE
 
 async function fromTemporal(client: Client, site: string): Promise<SiteState> {
   const reports = await closedReports(client, site);
-  const proofs = reports.flatMap(({ proof }) => (proof ? [proof] : []));
+  const proofs = reports.flatMap(({ proof }) => (proof && proof.databaseSnapshot === undefined ? [proof] : []));
   return { reports, proofs, unreadable: [], aside: [] };
 }

@@ -30,10 +30,17 @@ export const BackupInput = z.strictObject({
 });
 export type BackupInput = z.infer<typeof BackupInput>;
 
+const databaseSnapshot = snapshot
+  .optional()
+  .describe('take the databases from this snapshot, all else from `snapshot`: an older dump on newer data');
+
 export const RestoreInput = z.strictObject({
   site,
   snapshot: snapshot.default('latest'),
+  databaseSnapshot,
   repository: name.optional(),
+  /** Where it comes back, as site@host: another host's own site of the same application and id. */
+  to: site.optional(),
   /** A new directory below `restore.root`; none means in place. */
   target: name.optional(),
   /** Parts of the site: names of databases and file sets. */
@@ -47,6 +54,7 @@ export type RestoreInput = z.infer<typeof RestoreInput>;
 export const RestoreTestInput = z.strictObject({
   site,
   snapshot: snapshot.default('latest'),
+  databaseSnapshot,
   repository: name.optional(),
   /** Read every byte instead of this run's sample. */
   full: z.boolean().default(false),

@@ -92,6 +92,8 @@ export const Manifest = z.strictObject({
   /** The staging directory as the engine sees it: absolute, stable per site. */
   staging: z.string(),
   databases: z.array(DatabaseEntry),
+  /** Only in a fetched tree: the databases are of this other capture, as the input asked for. */
+  databasesOf: z.strictObject({ captureId: z.string(), capturedAt: z.string() }).optional(),
   fileSets: z.array(FileSetEntry),
   uncovered: z.array(z.string()),
   tools: z.record(z.string(), z.string()),

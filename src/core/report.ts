@@ -65,6 +65,8 @@ export const Proof = z.object({
   snapshot: z.string(),
   captureId: z.string(),
   capturedAt: z.string(),
+  /** The snapshot that the databases were taken from: the pair was tried, which proves neither of them alone. */
+  databaseSnapshot: z.string().optional(),
   provenAt: z.string(),
   outcome: z.enum(['proven', 'failed']),
   /** Share of the files' bytes that was read and compared: `1/12` or `1/1`. Databases are always read in full. */
