@@ -3,6 +3,7 @@ import { formatDuration } from '../src/core/durations.js';
 import { BackupInput } from '../src/core/inputs.js';
 import { shortId } from '../src/core/names.js';
 import type { Report, RepositoryReport } from '../src/core/report.js';
+import { placeOf } from './elsewhere.js';
 import { conduct, type Ending, type Frame } from './frame.js';
 import { parseInput, Run } from './run.js';
 import { hopMs, withApplicationStopped } from './section.js';
@@ -41,8 +42,13 @@ async function backupBody(frame: Frame): Promise<Ending> {
   } else {
     await dump(frame, capture);
   }
+  let sealing: Promise<unknown> | undefined;
+  const sealed = () => {
+    sealing ??= run.step('seal', () => steps.seal('List what another machine is to pull', capture));
+    return sealing;
+  };
   // All of them end, and the application is settled, before a cancellation goes on: `finish` clears what they read.
-  const ended = await Promise.allSettled(run.report.repositories.map((entry) => keep(frame, capture, entry)));
+  const ended = await Promise.allSettled(run.report.repositories.map((entry) => keep(frame, capture, entry, sealed)));
   const isUp = await up;
   for (const end of ended) if (end.status === 'rejected') throw end.reason;
   return conclude(run, run.report.repositories, isUp);
@@ -77,14 +83,25 @@ async function keep(
   frame: Frame,
   capture: Frame['base'] & { captureId: string },
   entry: RepositoryReport,
+  sealed: () => Promise<unknown>,
 ): Promise<RepositoryReport> {
-  const { run, steps, prepared, base } = frame;
+  const { run, prepared } = frame;
   const repository = entry.repository;
-  let step = 'store';
+  const asked = prepared.repositories.find(({ name }) => name === repository);
+  let step = 'part';
   try {
+    if (asked?.host) await sealed();
+    const { steps, base, part } = await placeOf(frame, repository, asked?.host, 'backup');
+    step = 'store';
     const stored = await run.step(label('store', frame, repository), () =>
-      steps.store(`Store in ${repository}`, { ...capture, repository }),
+      steps.store(`Store in ${repository}`, { ...capture, ...base, repository }),
     );
+    if (part && prepared.confirms) {
+      step = 'confirm';
+      await run.step(label('confirm', frame, repository), () =>
+        frame.steps.confirm(`Ask whether what ${repository} pulled had gone meanwhile`, capture),
+      );
+    }
     const { snapshot, addedBytes, files, bytes } = stored;
     Object.assign(entry, {
       snapshot: snapshot.id,
@@ -105,7 +122,7 @@ async function keep(
       }),
     );
     entry.level = level;
-    const prunes = prepared.repositories.find(({ name }) => name === repository)?.prunes;
+    const prunes = part ? part.prunes : asked?.prunes;
     step = 'prune';
     if (prunes) {
       await run.step(label('prune', frame, repository), () =>
@@ -115,12 +132,13 @@ async function keep(
           dryRun: false,
           allow: [],
           ...(level === 'verified' ? { verified: snapshot.id } : {}),
+          ...(asked?.known ? { known: asked.known } : {}),
           source: { files, bytes: bytes ?? 0 },
         }),
       );
     }
   } catch (error) {
-    entry.failure = run.failed(step, error, repository);
+    entry.failure = run.failed(step, error, repository, asked?.host);
     if (entry.failure.type === 'Cancelled') throw error;
   }
   run.show();

@@ -1,5 +1,6 @@
 import { PruneInput } from '../src/core/inputs.js';
 import type { Report } from '../src/core/report.js';
+import { placeOf } from './elsewhere.js';
 import { conduct } from './frame.js';
 import { parseInput, Run } from './run.js';
 
@@ -13,15 +14,18 @@ export async function prune(raw: unknown): Promise<Report> {
     reads: true,
     ...(input.repository ? { repositories: [input.repository] } : {}),
   };
-  return conduct(run, ask, async ({ steps, prepared, base }) => {
+  return conduct(run, ask, async (frame) => {
     const said: string[] = [];
-    for (const { name, prunes } of prepared.repositories) {
+    for (const { name, host, known, ...asked } of frame.prepared.repositories) {
+      const { steps, base, part } = await placeOf(frame, name, host, 'prune');
+      const prunes = part ? part.prunes : asked.prunes;
       const pruned = await run.step('prune', () =>
         steps.prune(prunes ? `Keep ${prunes} in ${name}` : `Keep everything in ${name}`, {
           ...base,
           repository: name,
           dryRun: input.dryRun,
           allow: input.allow,
+          ...(known ? { known } : {}),
         }),
       );
       said.push(`${name}: ${pruned.said}`);

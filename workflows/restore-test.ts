@@ -1,7 +1,8 @@
 import { RestoreTestInput } from '../src/core/inputs.js';
 import { shortId } from '../src/core/names.js';
 import type { Check, Proof, Report } from '../src/core/report.js';
-import { conduct } from './frame.js';
+import { leave, type Place, placeOf, proverOf } from './elsewhere.js';
+import { conduct, type Ending, type Frame } from './frame.js';
 import { parseInput, Run } from './run.js';
 
 /** Restores a snapshot into scratch, runs the application's own checks on it, boots it in isolation where it can be, and writes the proof. */
@@ -14,67 +15,96 @@ export async function restoreTest(raw: unknown): Promise<Report> {
     reads: true,
     ...(input.repository ? { repositories: [input.repository] } : {}),
   };
-  return conduct(run, ask, async ({ steps, prepared, base }) => {
+  return conduct(run, ask, async (frame) => {
     const began = Date.now();
-    const fetched = await run.step('fetch', () =>
-      steps.fetch(`Restore ${input.snapshot} into scratch and compare it with its manifest`, {
-        ...base,
-        snapshot: input.snapshot,
-        into: 'scratch',
-        ...(input.repository ? { repository: input.repository } : {}),
-      }),
-    );
-    const { snapshot, repository } = fetched;
-    const part = { ...base, snapshot: snapshot.id, repository, full: input.full };
-    const told = await run.step('check', () =>
-      steps.prove(`Run the checks of ${prepared.app}`, { ...part, boot: false }),
-    );
-    const rtoSeconds = (Date.now() - began) / 1000;
-    const checks: Check[] = [...told.checks];
-    if (prepared.boots && checks.every((check) => check.ok)) {
-      const booted = await run.step('boot', () =>
-        steps.prove(`Start ${prepared.app} in isolation and probe it`, { ...part, boot: true }),
-      );
-      checks.push(...booted.checks);
+    const asked = repositoryFor(frame, input.repository);
+    const place = await placeOf(frame, asked?.name ?? '', asked && proverOf(asked), 'restoreTest');
+    try {
+      return await rehearse(frame, place, input, asked, began);
+    } finally {
+      await leave(frame, place);
     }
-    if (checks.length === 0)
-      checks.push({ name: 'checks', ok: false, evidence: `there is no check for ${prepared.app}` });
-    const bad = checks.filter((check) => !check.ok);
-    const proof: Proof = {
-      schemaVersion: 1,
-      site: base.site,
-      siteId: prepared.siteId,
-      host: base.host,
-      repository,
-      snapshot: snapshot.id,
-      captureId: snapshot.captureId,
-      capturedAt: snapshot.capturedAt,
-      provenAt: new Date(Date.now()).toISOString(),
-      outcome: bad.length === 0 ? 'proven' : 'failed',
-      sample: told.sample,
-      checks,
-      rtoSeconds,
-      workflowId: run.report.workflowId,
-    };
-    run.report.proof = proof;
-    run.report.captureId = snapshot.captureId;
-    run.report.capturedAt = snapshot.capturedAt;
-    if (bad.length === 0) {
-      return {
-        outcome: 'completed',
-        said: `PROVEN: ${checks.length} checks passed on ${repository} ${shortId(snapshot)}, restored in ${rtoSeconds.toFixed(1)} s`,
-      };
-    }
-    for (const check of bad) {
-      const places = check.places?.length ? ` (${check.places.slice(0, 3).join(', ')})` : '';
-      run.report.failures.push({
-        step: 'check',
-        repository,
-        type: 'ProofFailed',
-        message: `check on ${base.host}: ${check.name}: ${check.evidence}${places}; back up again and look at the places named here`,
-      });
-    }
-    run.show();
-    return { outcome: 'failed', said: `NOT PROVEN: ${bad.length} of ${checks.length} checks failed` };
   });
+}
+
+/**
+ * The repository that is rehearsed on another host: the one that was named, or the first where this host can rehearse none.
+ * Undefined: this host chooses among its own.
+ */
+function repositoryFor({ prepared: { repositories } }: Frame, named: string | undefined) {
+  const here = repositories.some((each) => proverOf(each) === undefined);
+  return named === undefined && here ? undefined : repositories.find(({ name }) => name === (named ?? name));
+}
+
+async function rehearse(
+  { run, prepared, base: own }: Frame,
+  { steps, base, part: other }: Place,
+  input: RestoreTestInput,
+  asked: Frame['prepared']['repositories'][number] | undefined,
+  began: number,
+): Promise<Ending> {
+  const fetched = await run.step('fetch', () =>
+    steps.fetch(`Restore ${input.snapshot} into scratch and compare it with its manifest`, {
+      ...base,
+      snapshot: input.snapshot,
+      ...(input.databaseSnapshot ? { databaseSnapshot: input.databaseSnapshot } : {}),
+      into: 'scratch',
+      ...(asked ? { repository: asked.name } : input.repository ? { repository: input.repository } : {}),
+      ...(other && asked?.known ? { known: asked.known } : {}),
+    }),
+  );
+  const { snapshot, repository, databaseSnapshot } = fetched;
+  const older = databaseSnapshot ? ` with the databases of ${shortId(databaseSnapshot)}` : '';
+  const part = { ...base, snapshot: snapshot.id, repository, full: input.full };
+  const told = await run.step('check', () =>
+    steps.prove(`Run the checks of ${prepared.app}`, { ...part, boot: false }),
+  );
+  const rtoSeconds = (Date.now() - began) / 1000;
+  const checks: Check[] = [...told.checks];
+  if ((other ?? prepared).boots && checks.every((check) => check.ok)) {
+    const booted = await run.step('boot', () =>
+      steps.prove(`Start ${prepared.app} in isolation and probe it`, { ...part, boot: true }),
+    );
+    checks.push(...booted.checks);
+  }
+  if (checks.length === 0)
+    checks.push({ name: 'checks', ok: false, evidence: `there is no check for ${prepared.app}` });
+  const bad = checks.filter((check) => !check.ok);
+  const proof: Proof = {
+    schemaVersion: 1,
+    site: own.site,
+    siteId: prepared.siteId,
+    host: own.host,
+    repository,
+    snapshot: snapshot.id,
+    captureId: snapshot.captureId,
+    capturedAt: snapshot.capturedAt,
+    ...(databaseSnapshot ? { databaseSnapshot: databaseSnapshot.id } : {}),
+    provenAt: new Date(Date.now()).toISOString(),
+    outcome: bad.length === 0 ? 'proven' : 'failed',
+    sample: told.sample,
+    checks,
+    rtoSeconds,
+    workflowId: run.report.workflowId,
+  };
+  run.report.proof = proof;
+  run.report.captureId = snapshot.captureId;
+  run.report.capturedAt = snapshot.capturedAt;
+  if (bad.length === 0) {
+    return {
+      outcome: 'completed',
+      said: `PROVEN: ${checks.length} checks passed on ${repository} ${shortId(snapshot)}${older}, restored in ${rtoSeconds.toFixed(1)} s`,
+    };
+  }
+  for (const check of bad) {
+    const places = check.places?.length ? ` (${check.places.slice(0, 3).join(', ')})` : '';
+    run.report.failures.push({
+      step: 'check',
+      repository,
+      type: 'ProofFailed',
+      message: `check on ${base.host}: ${check.name}: ${check.evidence}${places}; back up again and look at the places named here`,
+    });
+  }
+  run.show();
+  return { outcome: 'failed', said: `NOT PROVEN${older}: ${bad.length} of ${checks.length} checks failed` };
 }

@@ -27,7 +27,9 @@ const PATIENCE_TO_START_MS = 120_000;
 /** Restores a site into a new directory, or in place: fetched and checked beside it, approved, then swapped by rename. */
 export async function restore(raw: unknown): Promise<Report> {
   const input = parseInput(RestoreInput, raw);
-  const run = new Run('restore', input.site, input.reason);
+  // All of it happens where the site comes back: the host that it was on may be gone.
+  const there = input.to ?? input.site;
+  const run = new Run('restore', there, input.reason);
   const ask = {
     workflow: 'restore',
     holds: false,
@@ -45,7 +47,7 @@ export async function restore(raw: unknown): Promise<Report> {
     },
     {
       description: 'Lets a restore in place go ahead: {"site": …, "snapshot": …} as its prompt names them',
-      validator: (approval) => mustMatch(approval, input.site, fetched),
+      validator: (approval) => mustMatch(approval, there, fetched),
     },
   );
   return conduct(run, ask, async (frame) => {
@@ -55,10 +57,12 @@ export async function restore(raw: unknown): Promise<Report> {
       steps.fetch(`Fetch ${input.snapshot} and check it against its manifest`, {
         ...base,
         snapshot: input.snapshot,
+        ...(input.databaseSnapshot ? { databaseSnapshot: input.databaseSnapshot } : {}),
         into,
         ...(input.repository ? { repository: input.repository } : {}),
         ...(input.target ? { target: input.target } : {}),
         ...(input.only ? { only: input.only } : {}),
+        ...(input.to ? { from: parseAddress(input.site) } : {}),
       }),
     );
     run.report.captureId = fetched.snapshot.captureId;
@@ -69,11 +73,11 @@ export async function restore(raw: unknown): Promise<Report> {
     const counts =
       prepared.approval === 'input' &&
       input.approve !== undefined &&
-      names(input.approve, input.site, input.snapshot, fetched);
+      names(input.approve, there, input.snapshot, fetched);
     if (!counts) {
       const snapshot = shortId(fetched.snapshot);
       run.waitsFor(
-        `approval of the restore of ${input.site} from ${snapshot} (captured ${fetched.capturedAt})`,
+        `approval of the restore of ${there} from ${snapshot} (captured ${fetched.capturedAt})${withDatabases(fetched)}`,
         snapshot,
       );
       const inTime = await condition(() => approved !== undefined, PATIENCE).finally(() => run.waitsFor(undefined));
@@ -106,7 +110,14 @@ async function swapIn(frame: Frame, fetched: Fetched, input: RestoreInput): Prom
   if (hops !== undefined) run.report.hopMs = hops;
   if (!up) return { outcome: 'failed', said: 'APPLICATION DOWN after the restore' };
   const down = run.report.downtimeMs === undefined ? '' : `; down ${formatDuration(run.report.downtimeMs)}`;
-  return { outcome: 'completed', said: `${input.site} is back as of ${fetched.capturedAt}${down}` };
+  return {
+    outcome: 'completed',
+    said: `${input.to ?? input.site} is back as of ${fetched.capturedAt}${withDatabases(fetched)}${down}`,
+  };
+}
+
+function withDatabases({ databaseSnapshot }: Fetched): string {
+  return databaseSnapshot ? `, its databases as of ${databaseSnapshot.capturedAt} (${shortId(databaseSnapshot)})` : '';
 }
 
 /** Whether an approval names this site and this snapshot: by an id of it (or the start of one), or by the words of the input. */

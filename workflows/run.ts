@@ -112,8 +112,8 @@ export class Run {
     this.show();
   }
 
-  failed(step: string, error: unknown, repository?: string): StepFailure {
-    const told = { step, ...explain(step, this.address.host, error), ...(repository ? { repository } : {}) };
+  failed(step: string, error: unknown, repository?: string, host = this.address.host): StepFailure {
+    const told = { step, ...explain(step, host, error), ...(repository ? { repository } : {}) };
     this.report.failures.push(told);
     this.show();
     return told;

@@ -1,5 +1,6 @@
 import { VerifyInput } from '../src/core/inputs.js';
 import type { Report } from '../src/core/report.js';
+import { placeOf, proverOf } from './elsewhere.js';
 import { conduct } from './frame.js';
 import { parseInput, Run } from './run.js';
 
@@ -13,18 +14,20 @@ export async function verify(raw: unknown): Promise<Report> {
     reads: true,
     ...(input.repository ? { repositories: [input.repository] } : {}),
   };
-  return conduct(run, ask, async ({ steps, prepared, base }) => {
-    for (const { name, engine, offsite } of prepared.repositories) {
+  return conduct(run, ask, async (frame) => {
+    for (const repository of frame.prepared.repositories) {
+      const { name, engine, offsite } = repository;
       const entry: Report['repositories'][number] = { repository: name, engine, offsite };
       run.report.repositories.push(entry);
       try {
+        const { steps, base } = await placeOf(frame, name, proverOf(repository), 'verify');
         const verified = await run.step('verify', () =>
           steps.verify(`Verify ${name}`, { ...base, repository: name, depth: input.depth }),
         );
         Object.assign(entry, { snapshot: verified.snapshot.id, level: verified.level ?? 'verified' });
         run.report.captureId = verified.snapshot.captureId;
       } catch (error) {
-        entry.failure = run.failed('verify', error, name);
+        entry.failure = run.failed('verify', error, name, proverOf(repository));
         if (entry.failure.type === 'Cancelled') throw error;
       }
     }

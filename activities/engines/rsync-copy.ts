@@ -4,18 +4,10 @@ import { join } from 'node:path';
 import { Readable } from 'node:stream';
 import { FileLine, type Manifest } from '../../src/core/manifest.js';
 import type { RepositorySpec } from '../../src/core/plan.js';
-import type { BackupRequest, Context, RunResult } from '../contracts.js';
-import {
-  COPY_ARGS,
-  classifyRsync,
-  LIST_ARGS,
-  PROGRESS_ARGS,
-  progressOf,
-  RSYNC_CODES,
-  remotePath,
-  rshOf,
-} from '../tools/rsync.js';
+import type { BackupRequest, Context } from '../contracts.js';
+import { COPY_ARGS, LIST_ARGS, PROGRESS_ARGS, progressOf, RSYNC_CODES, remotePath, rshOf } from '../tools/rsync.js';
 import { IDLE_MS } from './lines.js';
+import { rsyncFailure } from './rsync-failure.js';
 import { keyOf, linesOf, pathOf, writeLines } from './rsync-list.js';
 import { sourcesOf, walk } from './walk.js';
 
@@ -120,38 +112,6 @@ async function run(
       },
     },
   );
-  judge(repo, request, result, ctx);
-}
-
-function judge(repo: RepositorySpec, { from }: BackupRequest, result: RunResult, ctx: Context): void {
-  const { exitCode, stderrTail } = result;
-  if (exitCode === 0) return;
-  // What vanished is judged by the comparison with the manifest.
-  if (exitCode === 24) {
-    ctx.note(`files vanished while they were stored in ${repo.name}`);
-    return;
-  }
-  const details = { tool: 'rsync', exitCode, stderrTail };
-  const type = classifyRsync(exitCode, stderrTail, from !== undefined);
-  if (type === 'DiskFull') throw ctx.fail(type, `a disk filled up while rsync wrote for ${repo.name}`, { details });
-  if (type === 'RepositoryDenied')
-    throw ctx.fail(type, `${from?.address} does not let ${repo.name} pull`, {
-      advice: `put the public key into authorized_keys of ${from?.user} there, and its host key into knownHosts`,
-      details,
-    });
-  if (type === 'RepositoryUnreachable')
-    throw ctx.fail(type, `${from?.address} does not answer ${repo.name}`, {
-      advice: 'look at the network and its SSH server; this waits and goes on',
-      details,
-    });
-  if (type === 'ToolMissing')
-    throw ctx.fail(type, `there is no rsync on ${from?.address}`, { advice: 'install it there', details });
-  if (type === 'SnapshotIncomplete' && /Operation not supported|set_acl|lsetxattr/.test(stderrTail))
-    throw ctx.fail(type, `the disk of ${repo.name} cannot keep all attributes`, {
-      advice: 'use a file system with extended attributes and ACLs',
-      details,
-    });
-  if (type === 'SnapshotIncomplete')
-    throw ctx.fail(type, `rsync could not read some of the source for ${repo.name}`, { details });
-  throw ctx.fail('ToolFailed', `rsync ended with exit code ${exitCode} for repository ${repo.name}`, { details });
+  const failed = rsyncFailure(result, repo.name, from, ctx);
+  if (failed) throw failed;
 }

@@ -1,6 +1,6 @@
 import { realpath } from 'node:fs/promises';
 import { isFailure } from '../../src/core/failures.js';
-import type { Plan, RepositorySpec } from '../../src/core/plan.js';
+import { livesElsewhere, type Plan, type RepositorySpec } from '../../src/core/plan.js';
 import { engines } from '../engines/index.js';
 import { readReports } from '../reports.js';
 import type { Env } from '../step.js';
@@ -11,9 +11,11 @@ import type { Env } from '../step.js';
  */
 export async function preflightRepositories(plan: Plan, mayCreate: boolean, env: Env): Promise<void> {
   const { ctx } = env;
+  attributesAreKept(plan, ctx);
   const failures: unknown[] = [];
+  const here = plan.repositories.filter((repository) => !livesElsewhere(repository, plan.host));
   await Promise.all(
-    plan.repositories.map(async (repository) => {
+    here.map(async (repository) => {
       try {
         await notInSource(plan, repository, env);
         await engines[repository.engine].preflight(repository, ctx);
@@ -27,7 +29,22 @@ export async function preflightRepositories(plan: Plan, mayCreate: boolean, env:
       }
     }),
   );
-  if (failures.length === plan.repositories.length) throw failures[0];
+  // Another machine opens its own when its part begins.
+  if (failures.length > 0 && failures.length === plan.repositories.length) throw failures[0];
+}
+
+/** ACLs are extended attributes too: an account that comes back without them is open, or closed, to the wrong people. */
+function attributesAreKept(plan: Plan, ctx: Env['ctx']): void {
+  const sets = plan.fileSets.filter(({ attributes }) => attributes).map(({ name }) => name);
+  const unable = plan.repositories.filter(({ engine }) => !engines[engine].abilities.xattrs);
+  if (sets.length > 0 && unable.length > 0)
+    throw ctx.fail(
+      'InvalidConfig',
+      `${unable.map(({ name, engine }) => `${name} (${engine})`).join(', ')} keeps no extended attributes, which ${sets.join(', ')} needs`,
+      {
+        advice: 'store it with an engine that does: restic, archive',
+      },
+    );
 }
 
 async function open(plan: Plan, repository: RepositorySpec, mayCreate: boolean, { deps, ctx }: Env): Promise<void> {

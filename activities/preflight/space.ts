@@ -1,6 +1,6 @@
 import { mkdir, statfs } from 'node:fs/promises';
 import { formatBytes } from '../../src/core/durations.js';
-import type { Plan } from '../../src/core/plan.js';
+import { livesElsewhere, type Plan } from '../../src/core/plan.js';
 import { readReports } from '../reports.js';
 import type { StateDir } from '../site/api.js';
 import type { Env } from '../step.js';
@@ -18,7 +18,7 @@ const RESERVE_SHARE = 0.1;
 export async function preflightSpace(plan: Plan, needed: number, { deps, ctx }: SpaceEnv): Promise<void> {
   await spaceFor('staging', deps.state.staging(plan.site), needed, plan, ctx);
   for (const repository of plan.repositories) {
-    if (!repository.location.startsWith('/')) continue;
+    if (!repository.location.startsWith('/') || livesElsewhere(repository, plan.host)) continue;
     // An archive stores everything each time: as much as the last one, and at least what is staged.
     const last = repository.engine === 'archive' ? await lastBytes(deps.state, plan.site, repository.name) : 0;
     await spaceFor(`repository ${repository.name}`, repository.location, Math.max(needed, last), plan, ctx).catch(

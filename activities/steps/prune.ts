@@ -25,7 +25,9 @@ export const prune = (deps: Deps) =>
         kept: snapshots.length,
       };
     }
-    const { verified, proven } = await knownLevels(deps.state, plan.site, repository.name);
+    const { verified, proven } = input.known
+      ? { verified: new Set(input.known.verified), proven: new Set(input.known.proven) }
+      : await knownLevels(deps.state, plan.site, repository.name);
     if (input.verified) verified.add(input.verified);
     const before = await sizeAtLastPrune(deps, plan, repository.name);
     const now = input.source ?? (await lastSize(deps, plan, repository.name));

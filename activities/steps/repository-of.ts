@@ -1,5 +1,6 @@
 import type { Snapshot } from '../../src/core/manifest.js';
 import type { Plan, RepositorySpec } from '../../src/core/plan.js';
+import type { Known } from '../api.js';
 import type { Context } from '../contracts.js';
 import { engines } from '../engines/index.js';
 import { knownLevels } from '../reports.js';
@@ -27,19 +28,20 @@ export async function findSnapshot(
   repository: RepositorySpec,
   wanted: string,
   { plan, ctx, deps }: PlannedEnv,
+  known?: Known,
 ): Promise<Snapshot | undefined> {
   const all = await engines[repository.engine].list(repository, plan.siteId, ctx);
   if (wanted !== 'latest' && wanted !== NEWEST)
     return all.find(({ id, captureId }) => id.startsWith(wanted) || captureId.startsWith(wanted));
   const regular = all.filter((snapshot) => snapshot.kind === 'regular' && snapshot.complete);
   if (wanted === NEWEST) return newest(regular);
-  const { verified } = await knownLevels(deps.state, plan.site, repository.name);
-  const known = regular.filter((snapshot) =>
+  const verified = known?.verified ?? (await knownLevels(deps.state, plan.site, repository.name)).verified;
+  const good = regular.filter((snapshot) =>
     [...verified].some((id) => id.startsWith(snapshot.id) || snapshot.id.startsWith(id)),
   );
-  if (known.length === 0 && regular.length > 0)
+  if (good.length === 0 && regular.length > 0)
     ctx.note(`this host knows of no verified snapshot in ${repository.name}; the newest complete one is taken`);
-  return newest(known.length > 0 ? known : regular);
+  return newest(good.length > 0 ? good : regular);
 }
 
 export function newest(snapshots: readonly Snapshot[]): Snapshot | undefined {

@@ -64,7 +64,8 @@ async function readBack(repository: RepositorySpec, snapshot: Snapshot, dir: str
   }
   const record = recordOfLived(env.deps.state, env.plan.site, repository.name, snapshot);
   const known = await record.read();
-  const lives = liveJudge(manifest, env.plan, known === undefined);
+  // Another host cannot hold it against the files themselves.
+  const lives = liveJudge(manifest, env.plan, known === undefined && env.plan.of === undefined);
   const found = await compare(manifest, restored, contents, dir, ctx, lives.take);
   await judge(found, manifest, restored, snapshot, env);
   const lived = lives.end(found);

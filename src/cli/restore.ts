@@ -11,7 +11,9 @@ export function register(program: Command, cli: Cli): void {
     (command) =>
       command
         .option('-s, --snapshot <id>', 'a snapshot as `holdfast snapshots` shows it (default: latest)')
+        .option('--database-snapshot <id>', 'with the databases of this other snapshot: an older dump on newer data')
         .option('-r, --repository <name>', 'from this one')
+        .option('--to <site@host>', 'on another host, as its own site: the server moves, or is replaced')
         .option('-t, --target <name>', 'into a new directory of this name below restore.root')
         .option('--only <part>', 'only this database or file set (several: repeat it)', list)
         .option('--approve <snapshot>', 'approve it now, where the config allows that: repeat the snapshot')
@@ -23,12 +25,16 @@ export function register(program: Command, cli: Cli): void {
         site,
         ...given(call, {
           snapshot: 'snapshot',
+          databaseSnapshot: 'databaseSnapshot',
           repository: 'repository',
           target: 'target',
+          to: 'to',
           only: 'only',
           reason: 'reason',
         }),
-        ...(typeof approve === 'string' ? { approve: { site, snapshot: approve } } : {}),
+        ...(typeof approve === 'string'
+          ? { approve: { site: typeof call.options.to === 'string' ? call.options.to : site, snapshot: approve } }
+          : {}),
       });
     },
   );

@@ -51,7 +51,7 @@ export const startGuardedChange = (client: Client, input: z.input<typeof Guarded
 export const startRepair = (client: Client, input: z.input<typeof RepairInput>, options?: StartOptions) =>
   start(client, 'repair', RepairInput, input, options);
 
-async function start<S extends z.ZodType<{ site: string }>>(
+async function start<S extends z.ZodType<{ site: string; to?: string | undefined }>>(
   client: Client,
   workflow: Exclude<WorkflowName, 'watch'>,
   schema: S,
@@ -59,7 +59,8 @@ async function start<S extends z.ZodType<{ site: string }>>(
   options: StartOptions = {},
 ): Promise<RunHandle> {
   const input = parse(workflow, schema, raw);
-  const address = parseAddress(input.site);
+  const where = input.to ?? input.site;
+  const address = parseAddress(where);
   if (!options.withoutWorker) await requireWorker(client, workflow, address.host);
   const summary = summaries[workflow] as (input: unknown) => string;
   const begin = (attributes?: SearchAttributePair[]) =>
@@ -68,10 +69,10 @@ async function start<S extends z.ZodType<{ site: string }>>(
       workflowId: options.workflowId ?? workflowId(workflow, address, new Date()),
       args: [input],
       staticSummary: summary(input),
-      memo: { site: input.site },
+      memo: { site: where },
       ...(attributes ? { typedSearchAttributes: attributes } : {}),
     });
-  const attributes = await searchAttributes(client, workflow, input.site);
+  const attributes = await searchAttributes(client, workflow, where);
   try {
     return await begin(attributes);
   } catch (error) {

@@ -12,9 +12,9 @@ import type {
 export const summaries = {
   backup: ({ site, repositories, level, reason }: BackupInput) =>
     line(`Back up ${site}${repositories ? ` to ${repositories.join(', ')}` : ''}${level ? `, ${level}` : ''}`, reason),
-  restore: ({ site, snapshot, target, only, reason }: RestoreInput) =>
+  restore: ({ site, to, snapshot, target, only, reason }: RestoreInput) =>
     line(
-      `Restore ${only ? `${only.join(', ')} of ` : ''}${site} from ${snapshot} ${target ? `to ${target}` : 'in place'}`,
+      `Restore ${only ? `${only.join(', ')} of ` : ''}${site} from ${snapshot} ${target ? `to ${target}` : 'in place'}${to ? ` as ${to}` : ''}`,
       reason,
     ),
   restoreTest: ({ site, snapshot, full }: RestoreTestInput) =>

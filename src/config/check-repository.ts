@@ -23,6 +23,9 @@ export function checkRepository(repository: Partly<RepositoryLines>, path: Path)
         findings.push({ path: [...path, 'recipients', i], message: recipientMessage(recipient) });
     });
   }
+  if (repository.host !== undefined && repository.engine !== undefined && repository.engine !== 'rsync')
+    say('host', `means nothing to ${repository.engine}: only rsync pulls; give it a location that this host reaches`);
+  if (repository.ssh !== undefined && repository.host === undefined) say('ssh', 'means nothing without `host`');
   if (repository.engine === 'rsync') {
     for (const key of ['password', 'recipients', 'identity'] as const)
       if (repository[key] !== undefined) say(key, 'means nothing to rsync; its trees are plain files');

@@ -12,6 +12,7 @@ export function checkSite(site: Partly<SiteLines>, path: Path, config: PartlyCon
     ...checkApp(site, path),
     ...checkServices(site, path),
     ...checkUses(site, path, config),
+    ...checkPull(site, path),
     ...checkOperations(site, path),
     ...(['backup', 'verify', 'restoreTest'] as const).flatMap((key) =>
       site.schedule?.[key] === undefined ? [] : checkCron(site.schedule[key], [...path, 'schedule', key]),
@@ -67,6 +68,12 @@ function checkOperations(site: Partly<SiteLines>, path: Path): Finding[] {
         ]
       : [],
   );
+}
+
+/** A backup machine's own config says of which host it pulls. */
+function checkPull({ pull, host }: Partly<SiteLines>, path: Path): Finding[] {
+  if (pull === undefined || host !== undefined) return [];
+  return [{ path: [...path, 'pull'], message: 'pulls from another machine; say its name as `host` too', atKey: true }];
 }
 
 /** Every site says where it is stored, and each repository once. */

@@ -41,14 +41,19 @@ function checkNotifyNames(names: (string | undefined)[] | undefined, path: Findi
   );
 }
 
-/** Snapshots are told apart by the site's id alone. */
+/**
+ * Snapshots are told apart by the site's id alone: only the same site may have it twice, as it is on another host and as
+ * it is to become here.
+ */
 function checkIds(config: PartlyConfig): Finding[] {
   const owners = new Map<string, string>();
   return entries(config.sites).flatMap(([name, site]): Finding[] => {
     const id = site.id ?? name;
     const owner = owners.get(id);
+    const other = owner === undefined ? undefined : config.sites?.[owner];
+    const moves = other && other.host !== site.host && !(other.pull && site.pull) && (other.pull ?? site.pull);
     if (owner === undefined) owners.set(id, name);
-    else {
+    else if (!moves) {
       const path = site.id === undefined ? ['sites', name] : ['sites', name, 'id'];
       return [{ path, message: `has the id "${id}" of site ${owner}; give each site its own` }];
     }

@@ -23,6 +23,23 @@ export const rate = form(/^\d+(\.\d+)?\s*([KMGT]i?B|B)\/s$/, 'must be a rate suc
 export const path = form(/^[^~]/, 'must be a path; write it in full, "~" is not expanded');
 export const flag = z.boolean();
 
+/** How another machine is reached. Nothing of anybody's own SSH configuration counts. */
+export const sshKeys = {
+  address: key(
+    form(/^[A-Za-z0-9:][\w.:-]*$/, 'must be the name or IP address of a machine'),
+    'Its name or IP address.',
+    '192.0.2.10',
+  ),
+  user: key(
+    form(/^[A-Za-z_][\w.-]*$/, 'must be the name of a user'),
+    'The user there; default root.',
+    'backup',
+  ).optional(),
+  port: key(z.int().min(1).max(65_535), 'The port of its SSH server; default 22.', 2222).optional(),
+  key: key(path, 'The private key, for the worker alone.', '/etc/holdfast/pull.key'),
+  knownHosts: key(path, 'Its host key, as `ssh-keyscan` prints it; no other is trusted.', '/etc/holdfast/known_hosts'),
+};
+
 const SECRET_FORMS =
   'must be a reference: { file: … }, { env: … } or { command: […] }; a secret never stands in the config';
 export const secret = z.union(SecretRef.options, { error: SECRET_FORMS });

@@ -3,7 +3,7 @@ import { apps } from '../apps/index.js';
 import { parseRate, parseSize } from '../core/durations.js';
 import { failure } from '../core/failures.js';
 import type { NotifySpec, RepositorySpec } from '../core/plan.js';
-import { Plan } from '../core/plan.js';
+import { Plan, SshSpec } from '../core/plan.js';
 import { configTextOf } from './config-text.js';
 import { operationsOf } from './plan-operations.js';
 import { commandOf, ms, servicesOf } from './plan-services.js';
@@ -44,6 +44,7 @@ export function derivePlan(config: Config, siteName: string, facts: SiteFacts, c
     fileSets: planned.fileSets,
     uncovered: planned.uncovered,
     leftOut: planned.leftOut ?? [],
+    ...(planned.afterRestore ? { afterRestore: planned.afterRestore } : {}),
     keepAtLeastMs: planned.keepAtLeastMs ?? 0,
     options,
     repositories: repositoriesOf(config, site),
@@ -73,8 +74,19 @@ export function derivePlan(config: Config, siteName: string, facts: SiteFacts, c
       start: restoreTest.start && commandOf(restoreTest.start),
       sample: restoreTest.sample,
     },
+    of: undefined,
+    pull: pullOf(site),
     configText: configTextOf(config, siteName),
   } satisfies Record<keyof Plan, unknown>);
+}
+
+/** The state directory of a worker that runs as root. */
+const STATE = '/var/lib/holdfast';
+
+function pullOf({ pull }: SiteLines) {
+  if (!pull) return undefined;
+  const { state = STATE, ...ssh } = pull;
+  return { ssh, state };
 }
 
 /** The zone of a site's schedules and of times shown for it. */
@@ -87,13 +99,14 @@ function repositoriesOf(config: Config, site: SiteLines): RepositorySpec[] {
     const use = typeof entry === 'string' ? { use: entry } : entry;
     const lines = config.repositories[use.use];
     if (!lines) return [];
-    const { limits = {}, keep: ofRepository, ...rest } = lines;
+    const { limits = {}, keep: ofRepository, ssh, ...rest } = lines;
     // Count by count, the nearest wins: `{ use: offsite, keep: { monthly: 24 } }` changes the months and keeps the days.
     const keep = { ...config.defaults?.keep, ...ofRepository, ...site.keep, ...use.keep };
     return [
       {
         ...rest,
         name: use.use,
+        ...(ssh ? { ssh: SshSpec.parse(ssh) } : {}),
         credentials: rest.credentials ?? {},
         recipients: rest.recipients ?? [],
         requireMount: rest.requireMount ?? false,

@@ -14,10 +14,12 @@ export function resolvePaths(config: PartlyConfig, configFile: string): void {
   for (const [, repository] of entries(config.repositories)) {
     const local = repository.location && localPath(repository.location);
     if (local) repository.location = resolve(dir, local);
+    if (repository.ssh) resolveSsh(repository.ssh, dir);
   }
   for (const [name, site] of entries(config.sites)) {
     if (site.root) site.root = resolve(dir, site.root);
     const root = site.root ?? dir;
+    if (site.pull) resolveSsh(site.pull, dir);
     if (site.restoreTest?.scratch) site.restoreTest.scratch = resolve(dir, site.restoreTest.scratch);
     for (const { service } of servicesOf(site, ['sites', name])) {
       if (typeof service === 'string') continue;
@@ -40,6 +42,11 @@ export function resolvePaths(config: PartlyConfig, configFile: string): void {
       replace(Array.isArray(command) ? argv : { ...full, argv, ...(full.cwd ? { cwd } : {}) });
     },
   });
+}
+
+function resolveSsh(ssh: { key?: string | undefined; knownHosts?: string | undefined }, dir: string): void {
+  if (ssh.key) ssh.key = resolve(dir, ssh.key);
+  if (ssh.knownHosts) ssh.knownHosts = resolve(dir, ssh.knownHosts);
 }
 
 /** `./run.sh` is a path, `restic` is looked up by the system. */

@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { command, duration, flag, form, health, keep, key, name, path, size, text } from './fields.js';
+import { command, duration, flag, form, health, keep, key, name, path, size, sshKeys, text } from './fields.js';
 
 /** One site of holdfast.yaml: what it is, how it is stopped, where it goes, how often, and what is asked of it. */
 
@@ -167,6 +167,14 @@ export const Site = z.strictObject({
     }),
     'What ends a step that takes too long or too much.',
     { downtime: '10m' },
+  ).optional(),
+  pull: key(
+    z.strictObject({
+      ...sshKeys,
+      state: key(path, "Its worker's state directory; default /var/lib/holdfast.", '/var/lib/holdfast').optional(),
+    }),
+    'On a backup machine: where this site of another `host` is pulled from, over SSH.',
+    { address: '192.0.2.10', key: '/etc/holdfast/pull.key', knownHosts: '/etc/holdfast/known_hosts' },
   ).optional(),
   restoreTest: key(
     z.strictObject({

@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import { EVENTS } from '../core/events.js';
-import { flag, keep, key, name, path, rate, secret, text } from './fields.js';
+import { flag, keep, key, name, path, rate, secret, sshKeys, text } from './fields.js';
 import { Site } from './schema-site.js';
 
 /**
@@ -44,6 +44,17 @@ const repository = z.strictObject({
   identity: key(secret, 'The age identity that reads them, where this host may have it.', {
     file: '/etc/holdfast/age.key',
   }).optional(),
+  host: key(
+    name,
+    'The machine that it is on, as its worker is called, where that is another one (rsync): it pulls.',
+    'backupbox',
+  ).optional(),
+  ssh: key(z.strictObject(sshKeys), 'How this host reads what that machine has, for a restore.', {
+    address: '192.0.2.20',
+    key: '/etc/holdfast/fetch.key',
+    knownHosts: '/etc/holdfast/known_hosts',
+  }).optional(),
+  proveOn: key(name, 'The host that has the key and so verifies and rehearses restores.', 'safe').optional(),
   requireMount: key(flag, 'Refuse to write when its disk is not mounted; default false.', true).optional(),
   offsite: key(flag, 'It is in another building: `status` counts it as such; default false.', true).optional(),
   appendOnly: key(flag, 'It lets nobody delete, so nothing is pruned here; default false.', true).optional(),
