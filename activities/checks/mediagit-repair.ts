@@ -7,17 +7,14 @@ import type { Context } from '../contracts.js';
 import { syncDirectory } from '../site/durable.js';
 import { applyDelta, type Kind, parseBase, parseManifest } from './mediagit-format.js';
 import { placesOf } from './mediagit-live.js';
-import { readRefs } from './mediagit-refs.js';
 import { decode, hashOf, ObjectStore, read } from './mediagit-store.js';
 import { type Finding, verifyRepository } from './mediagit-verify.js';
-import { reach } from './mediagit-walk.js';
 
 /** Where a file of the live site was brought to from a snapshot; files that it does not hold are absent. */
 export type FromSnapshot = (paths: string[]) => Promise<ReadonlyMap<string, string>>;
 
 /** Bases and chunks first: what is made of them can be held against its name only then. */
 const ORDER: Kind[] = ['chunk', 'object', 'chunk-delta', 'delta', 'manifest'];
-/** What comes back may name further objects that lack. */
 const MOST_ROUNDS = 20;
 
 /**
@@ -32,29 +29,33 @@ export async function repairMediagit(plan: Plan, fetch: FromSnapshot, ctx: Conte
     if (finding.state === 'damaged' || (finding.state === 'missing' && !places.options.knownLost.includes(finding.id)))
       left.set(`${finding.kind} ${finding.id}`, finding);
   };
-  const { refs } = await verifyRepository({ git: places.git, store }, { n: 1, of: 1 }, keep, ctx);
-  const broken: string[] = [];
-  for (const { name, id, broken: why } of refs) {
-    if (!why) continue;
-    if (id) keep({ kind: 'object', id, path: (await store.find('object', id)).path, of: name, state: 'missing' });
-    else broken.push(`${name} ${why}`);
-  }
+  const broken = new Set<string>();
+  const look = async () => {
+    left.clear();
+    broken.clear();
+    const { refs } = await verifyRepository({ git: places.git, store }, { n: 1, of: 1 }, keep, ctx);
+    for (const { name, id, broken: why } of refs) {
+      if (why && id)
+        keep({ kind: 'object', id, path: (await store.find('object', id)).path, of: name, state: 'missing' });
+      else if (why) broken.add(`${name} ${why}`);
+    }
+  };
   const repaired: string[] = [];
   const tried = new Set<string>();
+  await look();
   for (let round = 0; round < MOST_ROUNDS; round++) {
     const now = [...left].filter(([key]) => !tried.has(key)).map(([, finding]) => finding);
     if (now.length === 0) break;
     const mend = new Mender(store, places.git, fetch, ctx);
     await mend.bring(now);
+    const before = repaired.length;
     for (const finding of now.sort((a, b) => ORDER.indexOf(a.kind) - ORDER.indexOf(b.kind))) {
-      const key = `${finding.kind} ${finding.id}`;
-      tried.add(key);
-      if (!(await mend.one(finding))) continue;
-      left.delete(key);
-      repaired.push(nameOf(finding));
+      tried.add(`${finding.kind} ${finding.id}`);
+      if (await mend.one(finding)) repaired.push(nameOf(finding));
     }
-    const roots = (await readRefs(places.git)).flatMap(({ name, id }) => (id ? [{ id, of: name }] : []));
-    for await (const { state, ...found } of reach(store, roots, ctx)) if (state !== 'there') keep({ ...found, state });
+    if (repaired.length === before) break;
+    // Behind what came back there may be more; and that it is whole now is seen, not believed.
+    await look();
   }
   return { repaired, left: [...[...left.values()].map(nameOf), ...broken] };
 }
@@ -155,6 +156,8 @@ class Mender {
 
   /** Beside its place, durable, judged there; what is damaged goes aside, and then one rename. */
   private async place(from: string, path: string, good: (at: string) => Promise<boolean>): Promise<boolean> {
+    const live = await lstat(path).catch(() => undefined);
+    if (live && (await good(path))) return true;
     await mkdir(dirname(path), { recursive: true });
     // What a killed `add` leaves is called so: nothing takes it for an object.
     const beside = `${path}.tmp${randomBytes(4).readUInt32BE()}`;
@@ -166,7 +169,7 @@ class Mender {
       const file = await open(beside, 'r');
       await file.sync().finally(() => file.close());
       if (!(await good(beside))) return false;
-      if (await lstat(path).catch(() => undefined)) await this.aside(path);
+      if (live) await this.aside(path);
       await rename(beside, path);
     } finally {
       await rm(beside, { force: true });

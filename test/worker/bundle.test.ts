@@ -4,7 +4,7 @@ import { bundle } from '../../worker/bundle.js';
 
 test('the workflows of Holdfast are pure: their bundle holds no machine code', async () => {
   const { code } = await bundle();
-  for (const workflow of ['backup', 'restore', 'restoreTest', 'verify', 'prune', 'watch'])
+  for (const workflow of ['backup', 'restore', 'restoreTest', 'verify', 'prune', 'repair', 'watch'])
     assert.ok(code.includes(workflow));
   // The bundler refuses Node's modules by itself; these would show that a part or a config slipped in.
   for (const foreign of [
