@@ -43,7 +43,8 @@ async function oneDatabase(entry: DatabaseEntry, restored: Restored, ctx: Contex
     return [
       { name: `${name}: file`, ok: false, evidence: 'the database is missing', places: [entry.path ?? entry.file] },
     ];
-  const checks = [await sameBytes(entry, place), await nothingStale(entry, part.sidecars(place))];
+  const sidecars = part.sidecars(place);
+  const checks = [await sameBytes(entry, place), ...(sidecars.length > 0 ? [await nothingStale(entry, sidecars)] : [])];
   let print: Fingerprint;
   try {
     print = await part.load(place, served ? entry.format : 'file', checkedCopy(entry, restored), ctx);
@@ -53,6 +54,9 @@ async function oneDatabase(entry: DatabaseEntry, restored: Restored, ctx: Contex
       evidence: FOUND[entry.kind] ?? 'it loads, and was read through',
     });
   } catch (error) {
+    const checked = ['integrity', 'tables', 'rows'];
+    if (isFailure(error, 'ToolMissing'))
+      return [...checks, ...checked.map((what) => notMade(`${name}: ${what}`, error.message))];
     if (!isFailure(error, ...BAD)) throw error;
     const { places } = (error.details?.[0] ?? {}) as { places?: string[] };
     const why = { ok: false, evidence: error.message.split('; ')[0] ?? '' };

@@ -52,6 +52,13 @@ export function namedMysqlError(error: unknown, name: string, program: string, c
   const match = CODE.exec(said);
   const code = Number(match?.[1] ?? match?.[2] ?? match?.[3]);
   const kind = KINDS.find(({ codes }) => codes.includes(code));
+  if (/has insufficient privileges to SHOW CREATE/.test(said))
+    return ctx.fail('DatabaseDenied', `the account of ${name} may not read the text of a routine`, {
+      advice:
+        'grant it SHOW CREATE ROUTINE (MariaDB 11.3), SELECT on mysql.proc (MariaDB before), SHOW_ROUTINE (MySQL 8)',
+      details: { tool: program, ...(details.log ? { log: details.log } : {}) },
+      cause: error,
+    });
   // Only its container can have gone: docker itself says so.
   if (!kind && /Error response from daemon|Cannot connect to the Docker daemon/.test(said))
     return ctx.fail('DatabaseUnreachable', `the container of ${name} went away`, { cause: error });
