@@ -58,7 +58,7 @@ class Tuples {
     for (let i = 0; i < line.length && !this.ended; i++) {
       const char = line[i] as string;
       if (this.quoted) {
-        if (char === '\\') this.value += ESCAPES[line[++i] ?? ''] ?? line[i] ?? '\n';
+        if (char === '\\') this.value += ESCAPES[line[++i] ?? ''] ?? line[i] ?? '';
         else if (char !== "'") this.value += char;
         else if (line[i + 1] === "'") this.value += line[++i];
         else this.quoted = false;
@@ -79,7 +79,5 @@ class Tuples {
         }
       } else if (!this.text) this.value += char;
     }
-    // A line separator of Unicode ends a line for readLines, and is part of the text here.
-    if (this.quoted) this.value += '\n';
   }
 }

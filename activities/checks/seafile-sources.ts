@@ -1,4 +1,4 @@
-import { mkdtemp, readFile, rm } from 'node:fs/promises';
+import { mkdir, mkdtemp, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type SeafileOptions, seafilePlaces } from '../../src/apps/seafile.js';
@@ -50,7 +50,9 @@ export async function* withCapturedRows<T>(
 ): AsyncGenerator<T> {
   const { seafile, ccnet } = entriesOf(capture.manifest);
   if (!seafile || !ccnet) throw ctx.fail('DatabaseMissing', 'the capture has no database of libraries and accounts');
-  const scratch = await mkdtemp(join(ctx.cacheDir ?? tmpdir(), 'holdfast-seafile-'));
+  const base = ctx.cacheDir ?? tmpdir();
+  await mkdir(base, { recursive: true, mode: 0o700 });
+  const scratch = await mkdtemp(join(base, 'seafile-'));
   try {
     const sources = await sourcesOf({ seafile, ccnet }, capture.plan, async (entry) => {
       const dump = capture.file(entry.file);
