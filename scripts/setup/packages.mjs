@@ -24,6 +24,7 @@ const PROGRAMS = [
   { program: 'ip', package: 'iproute2', purpose: 'test', why: 'network namespaces' },
   { program: 'ps', package: 'procps', purpose: 'test', why: 'finds stray processes' },
   { program: 'mkfs.ext4', package: 'e2fsprogs', purpose: 'test', why: 'file systems that fill up' },
+  { program: 'mariadbd', package: 'mariadb-server', purpose: 'test', why: 'throw-away MariaDB servers' },
   { program: 'pg_ctlcluster', package: 'postgresql', purpose: 'test', why: 'throw-away PostgreSQL servers' },
   { program: 'git', package: 'git', purpose: 'test', why: 'clones the checkout to test the package' },
   { program: 'java', package: 'default-jre-headless', purpose: 'test', why: 'Temporal’s time-skipping test server' },
