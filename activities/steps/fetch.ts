@@ -13,6 +13,7 @@ import { exists } from '../capture/copy.js';
 import { fetchStaging, stagingIn } from '../capture/fetch-staging.js';
 import { LISTS, MANIFEST, stagingOf } from '../capture/layout.js';
 import { sha256Of } from '../capture/lines.js';
+import { takeDatabasesOf } from '../capture/older-databases.js';
 import { stagingBelow } from '../capture/restored.js';
 import { readManifest } from '../capture/seal.js';
 import { cacheDir, withWorkDir } from '../capture/workdir.js';
@@ -58,7 +59,12 @@ async function fetched(input: FetchInput, env: PlannedEnv): Promise<Said<Fetched
   if (captured.captureId !== snapshot.captureId)
     throw ctx.fail('SnapshotDiffers', `snapshot ${shortId(snapshot)} holds another capture than its tags say`);
   mustBeOf(captured, input, plan, ctx);
-  const manifest = await asStored(captured, tree, { repository, snapshot, parts }, env);
+  const stored = await asStored(captured, tree, { repository, snapshot, parts }, env);
+  const older =
+    input.databaseSnapshot === undefined
+      ? undefined
+      : await choose({ ...input, snapshot: input.databaseSnapshot }, env);
+  const manifest = older ? await takeDatabasesOf(older, stored, tree, env) : stored;
   const only = wantedIn(manifest, input.only);
   namesParts(manifest, only, ctx);
   const compared = await withWorkDir(deps.state, (dir) => check(manifest, tree, dir, snapshot, env));
@@ -75,13 +81,15 @@ async function fetched(input: FetchInput, env: PlannedEnv): Promise<Said<Fetched
   const at = place.final ?? plan.root;
   if (input.into !== 'scratch' && at !== manifest.root)
     await appChecks[plan.app]?.relocated?.({ tree: site, at, manifest, plan }, ctx);
+  if (input.into !== 'scratch') for (const line of plan.afterRestore ?? []) ctx.note(`then run: ${line}`);
   // Else a power cut after the swap would leave empty files behind their names.
   await ctx.run('sync', ['-f', tree]);
   if (place.final) await moveTo(place.final, tree);
   else await rename(tree, place.tree);
   return {
-    said: `${compared} entries, ${formatBytes(restored.bytes)}, as in the manifest${input.into === 'target' ? `: they lie in ${input.target}, below restore.root` : ''}`,
+    said: `${compared} entries, ${formatBytes(restored.bytes)}, as in the manifest${older ? `; databases of ${shortId(older.snapshot)}` : ''}${input.into === 'target' ? `: they lie in ${input.target}, below restore.root` : ''}`,
     snapshot,
+    ...(older ? { databaseSnapshot: older.snapshot } : {}),
     repository: repository.name,
     capturedAt: manifest.capturedAt,
     changes,

@@ -44,7 +44,7 @@ export function derivePlan(config: Config, siteName: string, facts: SiteFacts, c
     fileSets: planned.fileSets,
     uncovered: planned.uncovered,
     leftOut: planned.leftOut ?? [],
-    ...(planned.afterRestore ? { afterRestore: planned.afterRestore } : {}),
+    afterRestore: planned.afterRestore,
     keepAtLeastMs: planned.keepAtLeastMs ?? 0,
     options,
     repositories: repositoriesOf(config, site),

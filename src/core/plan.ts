@@ -182,7 +182,7 @@ export type SshSpec = z.infer<typeof SshSpec>;
 
 export const RepositorySpec = z.strictObject({
   name: z.string(),
-  engine: z.enum(['restic', 'archive', 'rsync']),
+  engine: z.enum(['restic', 'archive', 'rsync', 'ubackup']),
   location: z.string(),
   password: SecretRef.optional(),
   credentials: z.record(z.string(), SecretRef).default({}),
@@ -254,6 +254,8 @@ export const Plan = z.strictObject({
   uncovered: z.array(z.string()),
   /** What the application leaves out by design, each with its reason, for people. */
   leftOut: z.array(z.string()).default([]),
+  /** Commands that a person runs after a restore. */
+  afterRestore: z.array(z.string()).optional(),
   /** Nothing younger is ever pruned, whatever `keep` says: an application's own rule. */
   keepAtLeastMs: z.number().default(0),
   /** The application's own options, parsed by its schema. */
