@@ -29,6 +29,8 @@ export interface LabOptions {
   built?: string;
   /** A Temporal of its own, with a database file, that can be killed and started again. */
   ownServer?: boolean;
+  /** Without the settings that make the dev server fast. */
+  untuned?: boolean;
   configure?: (config: ConfigObject, lab: { dir: string; site: LabSite }) => void;
 }
 
@@ -77,7 +79,7 @@ export async function createLab(options: LabOptions = {}): Promise<Lab | string>
   const launch = () =>
     startDevServer({
       ...{ temporal, namespace, headless: true },
-      ...(options.ownServer ? { ports, dbFile: join(dir, 'temporal.db') } : {}),
+      ...(options.ownServer ? { ports, dbFile: join(dir, 'temporal.db'), untuned: options.untuned === true } : {}),
     });
   let server = await launch();
   const [state, scratch, restored] = ['state', 'scratch', 'restored'].map((name) => join(dir, name)) as [
