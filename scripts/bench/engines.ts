@@ -9,7 +9,7 @@ import { type Row, run, times, took } from './measure.js';
 /** Runs of a whole job against the same engine by hand, and against borgmatic with borg, on the same tree. */
 export async function engines(lab: Lab, count: number, say: (line: string) => void): Promise<Row[]> {
   const nothingNew = await times(count, () => took(() => backup(lab)));
-  const byHand = await times(count, () => took(() => resticJobs(lab, join(lab.dir, 'by-hand.restic'))));
+  const jobs = await times(count, () => took(() => resticJobs(lab, join(lab.dir, 'by-hand.restic'))));
   const full = await times(count, async () => {
     await rm(lab.repositories.nas ?? '', { recursive: true });
     await restic(lab, lab.repositories.nas ?? '', 'init');
@@ -22,7 +22,7 @@ export async function engines(lab: Lab, count: number, say: (line: string) => vo
   });
   const rows: Row[] = [
     row('full run', full, 'restic by hand', fullByHand, 1.05),
-    row('nothing-new run', nothingNew, 'restic by hand', byHand),
+    row('nothing-new run', nothingNew, 'restic by hand', jobs),
   ];
   const borgmatic = await installBorgmatic(lab).catch((error: Error) => error.message);
   if (typeof borgmatic === 'string') {
