@@ -1,23 +1,14 @@
 import { relative, resolve } from 'node:path';
 import { z } from 'zod';
 import { NAME } from '../core/names.js';
+import { pathOf } from '../core/plan.js';
 import type { App } from './contract.js';
-import { isWithin, literal, nameOf, uncovered } from './coverage.js';
+import { isWithin, literal, uncovered } from './coverage.js';
+import { DatabaseOptions, databaseName, databaseSpec, isOnline } from './generic-databases.js';
 
 const name = z.string().regex(NAME, 'must be a name of lower-case letters, digits and dashes');
 const path = z.string().min(1, 'must not be empty');
 const patterns = z.array(z.string().min(1)).default([]);
-
-const DatabaseOptions = z.strictObject({
-  kind: z.literal('sqlite').describe('What kind of database it is.'),
-  path: path.describe('The database, relative to root.'),
-  name: name.optional().describe('What reports call it; by default from its file name.'),
-  format: z.enum(['file', 'sql']).default('file').describe('How it is kept: as the file itself, or as SQL text.'),
-  mode: z
-    .enum(['stopped', 'online'])
-    .default('stopped')
-    .describe('`online` takes it without stopping the application (VACUUM INTO).'),
-});
 
 const FilesOptions = z.strictObject({
   name: name.describe('What reports call this set of files.'),
@@ -25,9 +16,11 @@ const FilesOptions = z.strictObject({
   include: patterns.describe('Paths or globs below that directory; none means everything.'),
   exclude: patterns.describe('Paths or globs below that directory to leave out.'),
   change: z
-    .enum(['mutable', 'immutable'])
+    .enum(['mutable', 'immutable', 'live'])
     .default('mutable')
-    .describe('`immutable`: files are written once and never changed, so they are stored after the restart.'),
+    .describe(
+      '`mutable`: copied while the application is stopped. `immutable`: files are written once and never changed, so they are stored after the restart. `live`: stored after the restart too, and may change or go meanwhile.',
+    ),
   optional: z.boolean().default(false).describe('Its absence is no error.'),
   mayBeEmpty: z.boolean().default(false).describe('No file in it is no error.'),
 });
@@ -41,25 +34,31 @@ export const GenericOptions = z
       .describe('Sets of files; by default everything below root that is no database.'),
     exclude: patterns.describe('Paths or globs below root, and volumes, that need no backup.'),
   })
-  .superRefine(({ databases, files }, ctx) => {
-    const twice = (names: string[], key: string) =>
-      names.forEach((one, i) => {
-        if (names.indexOf(one) < i)
-          ctx.addIssue({ code: 'custom', path: [key, i, 'name'], message: `"${one}" stands twice; give each its own` });
-      });
-    twice(
-      databases.map((one) => one.name ?? nameOf(one.path)),
-      'databases',
-    );
-    twice(files?.map((one) => one.name) ?? [], 'files');
-    if (databases.length === 0 && files?.length === 0)
-      ctx.addIssue({
-        code: 'custom',
-        path: ['files'],
-        message: 'nothing would be backed up; name a database or files',
-      });
-  });
+  .superRefine(together, { when: () => true });
 export type GenericOptions = z.infer<typeof GenericOptions>;
+
+/** What must hold of several parts. Looked at whatever else is wrong, so that one pass shows every mistake: of what is right in itself. */
+function together(written: unknown, ctx: z.RefinementCtx): void {
+  const say = (path: (string | number)[], message: string) => ctx.addIssue({ code: 'custom', path, message });
+  const { databases: all = [], files: sets } = (written ?? {}) as { databases?: unknown[]; files?: unknown[] };
+  const databases = (Array.isArray(all) ? all : []).map((one) => DatabaseOptions.safeParse(one).data);
+  const files = Array.isArray(sets) ? sets.map((one) => FilesOptions.safeParse(one).data) : undefined;
+  const parts = [
+    ...databases.map((one, i) => ({ name: one && databaseName(one), path: ['databases', i, 'name'] })),
+    ...(files?.map((one, i) => ({ name: one?.name, path: ['files', i, 'name'] })) ?? []),
+  ];
+  parts.forEach(({ name, path }, i) => {
+    if (name !== undefined && parts.findIndex((other) => other.name === name) < i)
+      say(path, `"${name}" stands twice; give each its own`);
+  });
+  if (databases.length === 0 && files?.length === 0)
+    say(['files'], 'nothing would be backed up; name a database or files');
+  if (databases.some((one) => one?.kind === 'http'))
+    databases.forEach((one, i) => {
+      if (one && !isOnline(one))
+        say(['databases', i, 'mode'], 'must be online: an export over HTTP needs the application to run');
+    });
+}
 
 /** Any application: its databases and files as the config names them. Databases are never taken as plain files. */
 export const generic: App<GenericOptions> = {
@@ -67,17 +66,12 @@ export const generic: App<GenericOptions> = {
   about: 'Any application: databases and files as you name them.',
   options: GenericOptions,
   plan({ root, options }, facts) {
-    const databases = options.databases.map((one) => ({
-      kind: one.kind,
-      name: one.name ?? nameOf(one.path),
-      path: resolve(root, one.path),
-      format: one.format,
-      mode: one.mode,
-    }));
+    const databases = options.databases.map((one) => databaseSpec(one, root, facts));
+    const paths = databases.flatMap((one) => pathOf(one) ?? []);
     const everything = FilesOptions.parse({ name: 'files' });
     const fileSets = (options.files ?? [everything]).map(({ path: below, ...set }) => {
       const at = resolve(root, below);
-      const inside = databases.filter((one) => isWithin(one.path, at)).map((one) => literal(relative(at, one.path)));
+      const inside = paths.filter((one) => isWithin(one, at)).map((one) => literal(relative(at, one)));
       return {
         ...set,
         root: at,
@@ -92,7 +86,7 @@ export const generic: App<GenericOptions> = {
       databases,
       fileSets,
       uncovered: uncovered(root, facts, {
-        databases: databases.map((one) => one.path),
+        databases: paths,
         fileSets: [...fileSets, { root, include: options.exclude, exclude: [] }].filter(
           // Without a pattern that last one would account for everything.
           (set, i) => i < fileSets.length || set.include.length > 0,

@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import { suggestion } from '../core/near.js';
 import { ConfigFile } from './schema.js';
+import { forms, formsFor, type Json } from './shapes.js';
 
 /** One mistake and where in the config it is, as the path of keys. */
 export interface Finding {
@@ -14,7 +15,6 @@ export interface Finding {
 export type Path = (string | number)[];
 
 type Issue = z.core.$ZodIssue;
-type Json = z.core.JSONSchema.JSONSchema;
 
 /** The schema's issues as sentences, each with the nearest known key where one was unknown. */
 export function toFindings(issues: readonly Issue[], raw: unknown, base: Path = [], schema = ConfigFile as z.ZodType) {
@@ -29,12 +29,13 @@ function explain(issue: Issue, raw: unknown, json: Json): Finding[] {
     case 'unrecognized_keys':
       return issue.keys.map((unknown) => ({
         path: [...path, unknown],
-        message: `unknown key; ${suggestion(unknown, knownKeys(json, path))}`,
+        message: `unknown key; ${suggestion(unknown, knownKeys(json, path, raw))}`,
         atKey: true,
       }));
     case 'invalid_key':
       return [{ path, message: issue.issues[0]?.message ?? issue.message, atKey: true }];
     case 'invalid_union':
+      if (value === undefined) return [{ path, message: 'is missing' }];
       return bestBranch(issue, value).flatMap((inner) => {
         const moved = { ...inner, path: [...issue.path, ...inner.path] } as Issue;
         return explain(moved, raw, json);
@@ -114,18 +115,16 @@ export function valueAt(value: unknown, path: readonly PropertyKey[]): unknown {
   );
 }
 
-/** The keys that may stand at a path, of every form that is possible there. */
-export function knownKeys(json: Json, path: Path): string[] {
-  const nodes = path.reduce<Json[]>((all, part) => all.flatMap((node) => step(node, part)), forms(json));
+/** The keys that may stand at a path, of every form that is possible there; of its own kind alone, where `raw` has one. */
+export function knownKeys(json: Json, path: Path, raw?: unknown): string[] {
+  const nodes = path.reduce<Json[]>(
+    (all, part, i) => all.flatMap((node) => step(node, part, valueAt(raw, path.slice(0, i + 1)))),
+    forms(json),
+  );
   return [...new Set(nodes.flatMap((node) => Object.keys(node.properties ?? {})))];
 }
 
-function step(node: Json, part: string | number): Json[] {
+function step(node: Json, part: string | number, value: unknown): Json[] {
   const next = typeof part === 'number' ? node.items : (node.properties?.[part] ?? node.additionalProperties);
-  return typeof next === 'object' && !Array.isArray(next) ? forms(next as Json) : [];
-}
-
-/** A schema, or the alternatives of a union. */
-export function forms(node: Json): Json[] {
-  return node.anyOf ? (node.anyOf as Json[]).flatMap(forms) : [node];
+  return typeof next === 'object' && !Array.isArray(next) ? formsFor(next as Json, value) : [];
 }

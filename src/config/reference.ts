@@ -1,9 +1,7 @@
 import { z } from 'zod';
 import { apps } from '../apps/index.js';
-import { forms } from './findings.js';
 import { ConfigFile } from './schema.js';
-
-type Json = z.core.JSONSchema.JSONSchema;
+import { forms, isCommand, isSecret, type Json, keysOf } from './shapes.js';
 
 /** The JSON Schema of holdfast.yaml, for editors: unknown keys are errors there as here, and each app's options are known. */
 export function configJsonSchema(): Json {
@@ -52,12 +50,29 @@ export function configReference(): string {
   return `${lines.join('\n').trimEnd()}\n`;
 }
 
+/** Forms that are told apart by `kind`: each key once, with the kinds that have it. */
+function rowsOfKinds(kinds: Json[], prefix: string): string[] {
+  const names = kinds.map((form) => `\`${String((form.properties?.kind as Json).const)}\``);
+  const rows = new Map<string, string[]>();
+  kinds.forEach((form, i) => {
+    const { kind: _, ...properties } = form.properties ?? {};
+    for (const row of rowsOf({ ...form, properties }, prefix))
+      rows.set(row, [...(rows.get(row) ?? []), names[i] ?? '']);
+  });
+  const about = kinds.map((form, i) => `${names[i]}: ${(form.properties?.kind as Json).description ?? ''}`);
+  return [
+    `| \`${join(prefix, 'kind')}\` | ${names.join(', ')} | ${cell(about.join(' '))} Required. |`,
+    ...[...rows].map(([row, of]) => (of.length === kinds.length ? row : row.replace(/ \|$/, ` (${of.join(', ')}) |`))),
+  ];
+}
+
 function keyLines(node: Json, required: boolean): string[] {
   return [`${node.description ?? ''}${required ? ' Required.' : ''} Example: \`${example(node)}\``, ''];
 }
 
 /** One row for each key below a node; a name that the owner chooses is written `<name>`. */
 function rowsOf(node: Json, prefix: string): string[] {
+  if (node.oneOf) return rowsOfKinds(forms(node), prefix);
   const seen = new Set<string>();
   return forms(node).flatMap((form) => {
     if (form.items && typeof form.items === 'object' && !Array.isArray(form.items))
@@ -108,11 +123,8 @@ function isLeaf(node: Json): boolean {
   return isSecret(node) || isCommand(node) || isServices(node);
 }
 
-const keysOf = (node: Json) => forms(node).flatMap((form) => Object.keys(form.properties ?? {}));
-const isSecret = (node: Json) => keysOf(node).join() === 'file,env,command';
 const isKeep = (node: Json) => keysOf(node).join() === 'last,hourly,daily,weekly,monthly,yearly';
 const isServices = (node: Json) => forms(node).some((form) => keysOf((form.items ?? {}) as Json).includes('systemd'));
-const isCommand = (node: Json) => keysOf(node).join() === 'argv,cwd,env,timeout';
 
 function kind(node: Json): string {
   if (isSecret(node)) return 'a secret';

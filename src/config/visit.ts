@@ -3,6 +3,7 @@ import type { CommandLine, HealthLine } from './fields.js';
 import type { Path } from './findings.js';
 import { entries, type Partly, type PartlyConfig } from './partly.js';
 import type { SiteLines } from './schema-site.js';
+import { visitOptions } from './visit-options.js';
 
 /** Where secrets and commands stand in a config: one walk for resolving paths and for looking at the machine. */
 export interface Visitor {
@@ -51,6 +52,10 @@ function visitSite(site: Partly<SiteLines>, path: Path, visitor: Visitor): void 
     if (typeof operation.check === 'object')
       command(operation.check, 'command', [...path, 'operations', name, 'check']);
   }
+  visitOptions(site.app, site.options, [...path, 'options'], {
+    secret: (holder, key, at) => secretIn(holder, key, at, visitor),
+    command,
+  });
   health(site, path);
   for (const { service, at } of servicesOf(site, path)) {
     if (typeof service === 'string') continue;
