@@ -157,7 +157,9 @@ export interface Sample extends Made {
   scrap: string;
   /** Path → id of the files of main. */
   files: Record<string, string>;
+  /** Content of both chunked files. */
   clip: Buffer;
+  cut: Buffer;
 }
 
 /** A small repository with everything in it: two branches, tags, a chunked file, deltas of both kinds, a deleted branch. */
@@ -191,5 +193,5 @@ export async function sampleRepository(git: string, layout: 'init' | 'clone' = '
   await made.ref('refs/tags/v1.0', main);
   await writeFile(join(git, 'refs/tags/v1.0.meta'), JSON.stringify({ tag_name: 'v1.0', commit_oid: main }));
   await rm(join(git, 'refs/heads/scrap'));
-  return { ...made, main, grade, scrap, files, clip };
+  return { ...made, main, grade, scrap, files, clip, cut };
 }
