@@ -211,6 +211,8 @@ export interface Engine {
   keepsAtLeastMs?: number;
   /** Tool versions. Throws ToolMissing, ToolTooOld. */
   preflight(repo: RepositorySpec, ctx: Context): Promise<Record<string, string>>;
+  /** Throws InvalidConfig where it could never keep a capture of this plan; absent, it keeps any. */
+  accepts?(repo: RepositorySpec, plan: Plan, ctx: Context): Promise<void>;
   /** Opens the repository: throws RepositoryMissing, RepositoryPassword, RepositoryNotMounted, RepositoryUnreachable, … */
   open(repo: RepositorySpec, ctx: Context): Promise<void>;
   /** Creates it; does nothing to one that exists. */
@@ -264,6 +266,11 @@ export interface Restored {
 export interface AppChecks {
   /** What must hold of the application before anything stops, besides databases and files; throws a failure of the catalogue. */
   preflight?(plan: Plan, ctx: Context): Promise<void>;
+  /**
+   * Changes of the application itself that its backups need, made once by a person (`holdfast setup`), each told; `undo` takes them back. `record`
+   * is a file of ours for what was there before.
+   */
+  setUp?(plan: Plan, options: { undo: boolean; record: string }, ctx: Context): Promise<string>;
   /** Runs first in the `dump` step: exports that the application itself must make. Returns notes for the report. */
   beforeCapture?(plan: Plan, ctx: Context): Promise<void>;
   /** Runs after a repository took the capture: throws where what the capture refers to may have gone meanwhile (garbage collection). */

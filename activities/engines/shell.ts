@@ -18,7 +18,7 @@ export function passwordLines({ password }: RepositorySpec): string[] {
 }
 
 /** How a shell gets at a secret; a variable of the worker's is unset there, so the line stops and says what is asked for. */
-function shellValue(name: string, ref: SecretRef): string {
+export function shellValue(name: string, ref: SecretRef): string {
   if ('file' in ref) return `"$(cat ${quote(ref.file)})"`;
   if ('command' in ref) return `"$(${ref.command.map(quote).join(' ')})"`;
   return `"\${${ref.env}:?set it to ${name} of this repository}"`;

@@ -19,6 +19,7 @@ export async function preflightRepositories(plan: Plan, mayCreate: boolean, env:
       try {
         await notInSource(plan, repository, env);
         await engines[repository.engine].preflight(repository, ctx);
+        await engines[repository.engine].accepts?.(repository, plan, ctx);
         await open(plan, repository, mayCreate, env);
       } catch (error) {
         if (ctx.signal.aborted || isFailure(error, 'RepositoryInSource')) throw error;

@@ -5,32 +5,39 @@ export type Compression = 'zstd' | 'gzip';
 /** Attributes are kept where tar and the file system can; tar itself says so where it was built without. */
 const ATTRIBUTES = ['--xattrs', '--xattrs-include=*', '--acls', '--numeric-owner'];
 
-const PACK: Record<Compression, string> = { zstd: '--use-compress-program=zstd -q -3 -T0', gzip: '--gzip' };
-const UNPACK: Record<Compression, string> = { zstd: '--use-compress-program=zstd -q', gzip: '--gzip' };
+/** `none`: whoever takes the stream compresses it. */
+type Packing = Compression | 'none';
+
+const PACK: Record<Packing, string[]> = {
+  zstd: ['--use-compress-program=zstd -q -3 -T0'],
+  gzip: ['--gzip'],
+  none: [],
+};
+const UNPACK: Record<Packing, string[]> = { zstd: ['--use-compress-program=zstd -q'], gzip: ['--gzip'], none: [] };
 
 /** Writes to standard output what a NUL-separated list on standard input names, and nothing below it. */
-export function packArgs(compression: Compression, sparse: boolean): string[] {
+export function packArgs(compression: Packing, sparse: boolean): string[] {
   return [
     ...['--create', '--file=-', '--format=posix', '--pax-option=delete=atime,delete=ctime', ...ATTRIBUTES],
     ...(sparse ? ['--sparse'] : []),
     // The order counts: --null and --verbatim-files-from speak of the list that follows them.
-    ...[PACK[compression], '--no-recursion', '--null', '--verbatim-files-from', '--files-from=-'],
+    ...[...PACK[compression], '--no-recursion', '--null', '--verbatim-files-from', '--files-from=-'],
   ];
 }
 
 /** Reads an archive from standard input into `target`; `list` is a file of NUL-separated member names. */
-export function unpackArgs(compression: Compression, target: string, list?: string): string[] {
+export function unpackArgs(compression: Packing, target: string, list?: string): string[] {
   return [
     ...['--extract', '--file=-', `--directory=${target}`, '--preserve-permissions', '--delay-directory-restore'],
-    ...[...ATTRIBUTES, UNPACK[compression]],
+    ...[...ATTRIBUTES, ...UNPACK[compression]],
     ...(list === undefined ? [] : ['--null', '--verbatim-files-from', `--files-from=${list}`]),
   ];
 }
 
-export function listArgs(compression: Compression): string[] {
+export function listArgs(compression: Packing): string[] {
   return [
     ...['--list', '--verbose', '--file=-', '--quoting-style=c', '--full-time', '--numeric-owner', '--utc'],
-    UNPACK[compression],
+    ...UNPACK[compression],
   ];
 }
 

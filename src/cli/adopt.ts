@@ -17,9 +17,12 @@ export function register(program: Command, cli: Cli): void {
     .command('adopt <location>')
     .description('rebuild ./holdfast.yaml from a repository on an empty machine')
     .option('--json', 'one JSON object instead of text')
-    .option('--engine <name>', 'restic or archive (default: what the location looks like)')
+    .option('--engine <name>', 'restic, archive or ubackup (default: what the location looks like)')
     .option('--password <reference>', 'the password of restic: file:PATH or env:NAME')
-    .option('--identity <reference>', 'the age identity that reads an encrypted archive: file:PATH or env:NAME')
+    .option(
+      '--identity <reference>',
+      'the private key that reads what is encrypted to a public one: file:PATH or env:NAME',
+    )
     .option('--credential <name=reference>', 'a variable of the engine: AWS_ACCESS_KEY_ID=env:NAME', list)
     .option('--site <id>', 'only this site', list)
     .option('--into <directory>', "where each site's manifest and RESTORE.md go (default: ./holdfast-adopted)")
@@ -69,7 +72,8 @@ async function specOf({ cli, args, options }: Call): Promise<RepositorySpec> {
   const given = args[0] ?? '';
   const local = resolve(cli.cwd, given);
   const onDisk = existsSync(local);
-  const engine = options.engine ?? (existsSync(resolve(local, 'holdfast-archive.json')) ? 'archive' : 'restic');
+  const marked = (['archive', 'ubackup'] as const).find((name) => existsSync(resolve(local, `holdfast-${name}.json`)));
+  const engine = options.engine ?? marked ?? 'restic';
   const reference = (name: string) =>
     typeof options[name] === 'string' ? { [name]: parseReference(options[name]) } : {};
   const parsed = RepositorySpec.safeParse({

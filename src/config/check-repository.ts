@@ -1,3 +1,5 @@
+import { parseS3 } from '../../activities/tools/rclone.js';
+import { isPublicKey } from '../../activities/tools/ubackup.js';
 import type { Finding, Path } from './findings.js';
 import type { Partly } from './partly.js';
 import { localPath } from './resolve.js';
@@ -23,6 +25,20 @@ export function checkRepository(repository: Partly<RepositoryLines>, path: Path)
         findings.push({ path: [...path, 'recipients', i], message: recipientMessage(recipient) });
     });
   }
+  if (repository.engine === 'ubackup') {
+    if (repository.password !== undefined) say('password', 'means nothing to ubackup; it encrypts to `recipients`');
+    if (
+      repository.location !== undefined &&
+      localPath(repository.location) === undefined &&
+      !parseS3(repository.location)
+    )
+      say('location', 'must be a directory, or s3:https://<endpoint>/<bucket>');
+    const [recipient, ...more] = repository.recipients ?? [];
+    if (recipient === undefined || more.length > 0)
+      say('recipients', 'must hold one RSA public key: the text of backups.pub');
+    else if (!isPublicKey(recipient))
+      findings.push({ path: [...path, 'recipients', 0], message: publicKeyMessage(recipient) });
+  }
   if (repository.host !== undefined && repository.engine !== undefined && repository.engine !== 'rsync')
     say('host', `means nothing to ${repository.engine}: only rsync pulls; give it a location that this host reaches`);
   if (repository.ssh !== undefined && repository.host === undefined) say('ssh', 'means nothing without `host`');
@@ -36,6 +52,14 @@ export function checkRepository(repository: Partly<RepositoryLines>, path: Path)
 }
 
 const AGE_RECIPIENT = /^age1[qpzry9x8gf2tvdw0s3jn54khce6mua7l]{58}$/;
+
+function publicKeyMessage(text: string): string {
+  if (/PRIVATE KEY/.test(text))
+    return 'is a private key, and secret: write the public one of it, and keep this elsewhere';
+  if (/BEGIN PUBLIC KEY/.test(text))
+    return 'is in a form that µbackup refuses; openssl rsa -pubin -RSAPublicKey_out converts it';
+  return 'is no RSA public key; its text begins with -----BEGIN RSA PUBLIC KEY-----';
+}
 
 function recipientMessage(text: string): string {
   if (/^AGE-SECRET-KEY-/i.test(text))

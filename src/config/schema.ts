@@ -28,22 +28,28 @@ const notify = z.union(
 );
 
 const repository = z.strictObject({
-  engine: key(z.enum(['restic', 'archive', 'rsync']), 'The tool behind it.', 'restic'),
+  engine: key(z.enum(['restic', 'archive', 'rsync', 'ubackup']), 'The tool behind it.', 'restic'),
   location: key(
     text,
-    'A directory, or for restic whatever restic takes; never with a secret in it.',
+    'A directory; for restic whatever restic takes, for ubackup also s3:https://<endpoint>/<bucket>; never with a secret in it.',
     '/mnt/nas/restic',
   ),
   password: key(secret, "The repository's password (restic).", { file: '/etc/holdfast/restic.key' }).optional(),
   credentials: key(z.record(text, secret), "Variables of the engine's environment, as references.", {
     AWS_ACCESS_KEY_ID: { env: 'S3_ID' },
   }).optional(),
-  recipients: key(z.array(text), 'age recipients to encrypt to (archive); this host then cannot read its backups.', [
-    'age1…',
-  ]).optional(),
-  identity: key(secret, 'The age identity that reads them, where this host may have it.', {
-    file: '/etc/holdfast/age.key',
-  }).optional(),
+  recipients: key(
+    z.array(text),
+    'Whom to encrypt to: age recipients (archive), or one RSA public key, the text of backups.pub (ubackup); this host then cannot read its backups.',
+    ['age1…'],
+  ).optional(),
+  identity: key(
+    secret,
+    'The private key that reads them, where this host may have it: an age identity, or the RSA key of ubackup.',
+    {
+      file: '/etc/holdfast/age.key',
+    },
+  ).optional(),
   host: key(
     name,
     'The machine that it is on, as its worker is called, where that is another one (rsync): it pulls.',

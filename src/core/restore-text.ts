@@ -11,10 +11,15 @@ const TOOLS: Record<RepositorySpec['engine'], string> = {
   restic: 'restic 0.14 or newer',
   archive: 'GNU tar, zstd or gzip, and age where it is encrypted',
   rsync: 'rsync',
+  ubackup: 'openssl, gzip, GNU tar, and rclone where it lies in a bucket',
 };
 
 /** RESTORE.md: how a person gets this capture back with the engine's own tools, without Holdfast and without Temporal. */
-export function restoreText(manifest: Manifest, ways: readonly RestoreWay[]): string {
+export function restoreText(
+  manifest: Manifest,
+  ways: readonly RestoreWay[],
+  afterRestore: readonly string[] = [],
+): string {
   const { site, app, host, captureId, capturedAt, consistency, staging } = manifest;
   return [
     `# Restore ${site} as of ${capturedAt}`,
@@ -40,6 +45,9 @@ export function restoreText(manifest: Manifest, ways: readonly RestoreWay[]): st
     '',
     '## 4. Start the application, and look at it',
     '',
+    // No fence: whoever runs all of them as a script reads these first.
+    ...afterRestore.map((line) => `Then run: \`${line}\``),
+    ...(afterRestore.length > 0 ? [''] : []),
     ...manifest.databases.map(
       ({ name, fingerprint: { tables } }) =>
         `- database ${name}: ${Object.keys(tables).length} tables, ${Object.values(tables).reduce((a, b) => a + b, 0)} rows`,

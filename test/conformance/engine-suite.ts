@@ -5,12 +5,12 @@ import { mkdir, readFile, rm, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { suite, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
-import type { Context, Engine, ListedFile } from '../../activities/contracts.js';
+import type { BackupRequest, Context, Engine, ListedFile } from '../../activities/contracts.js';
 import { isFailure } from '../../src/core/failures.js';
 import type { Manifest } from '../../src/core/manifest.js';
 import type { RepositorySpec } from '../../src/core/plan.js';
 import { testContext } from '../support/context.js';
-import { isRoot, oddTree, portrait, requestOf, temp } from './engine-fixture.js';
+import { isRoot, oddTree, requestOf as plainRequest, portrait, temp } from './engine-fixture.js';
 
 interface EngineCase {
   engine: Engine;
@@ -22,6 +22,8 @@ interface EngineCase {
   secrets: (repo: RepositorySpec) => Promise<string[]>;
   /** What a capture must be for this engine to let it go: one whose rule forbids that for a week has older ones. */
   expired?: () => Partial<Manifest>;
+  /** Makes of a request one that this engine takes: some want a dump in each capture. */
+  capture?: (request: BackupRequest) => Promise<BackupRequest>;
   skip?: string | false;
 }
 
@@ -38,7 +40,14 @@ async function all(entries: AsyncIterable<ListedFile>): Promise<ListedFile[]> {
 }
 
 /** What every engine must hold. A new engine passes it before it is registered. */
-export function engineSuite(name: string, { engine, repository, flip, secrets, expired, skip }: EngineCase): void {
+export function engineSuite(
+  name: string,
+  { engine, repository, flip, secrets, expired, capture, skip }: EngineCase,
+): void {
+  const requestOf = async (...args: Parameters<typeof plainRequest>): Promise<BackupRequest> => {
+    const request = await plainRequest(...args);
+    return capture ? capture(request) : request;
+  };
   const make = async (ctx: Context): Promise<{ dir: string; repo: RepositorySpec }> => {
     const dir = await temp('engine');
     const repo = await repository(join(dir, 'repo'));

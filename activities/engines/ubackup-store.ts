@@ -1,0 +1,146 @@
+import { createHash, randomUUID } from 'node:crypto';
+import { createReadStream } from 'node:fs';
+import { mkdir, open, readdir, readFile, rename, rm, stat } from 'node:fs/promises';
+import { basename, dirname, isAbsolute, join, relative } from 'node:path';
+import type { Readable } from 'node:stream';
+import type { RepositorySpec } from '../../src/core/plan.js';
+import type { Context } from '../contracts.js';
+import { syncDirectory } from '../site/durable.js';
+import { assertMounted, onDisk } from './location.js';
+import { s3Store } from './ubackup-s3.js';
+
+/** An object; its name is relative to the location, with slashes. */
+export interface StoredObject {
+  name: string;
+  bytes: number;
+  mtimeMs: number;
+}
+
+/** Where objects lie: a directory, or a bucket. */
+export interface Store {
+  /** Throws RepositoryNotMounted, RepositoryUnreachable, RepositoryDenied, RepositoryMissing. */
+  list(ctx: Context): Promise<StoredObject[]>;
+  /** The lines of all JSON objects below a prefix, in any order. */
+  texts(prefix: string, ctx: Context): Promise<string[]>;
+  /** Whole or not at all, and durable on return. `workDir` may take what is sealed already, never what is not. */
+  put(name: string, content: Readable, workDir: string, ctx: Context): Promise<{ sha256: string; bytes: number }>;
+  /** Reads one object; the work fails where the store does. */
+  read<T>(name: string, use: (content: Readable) => Promise<T>, ctx: Context): Promise<T>;
+  remove(names: readonly string[], ctx: Context): Promise<void>;
+  /** Makes the place for objects. */
+  make(ctx: Context): Promise<void>;
+}
+
+export function storeOf(repo: RepositorySpec): Store {
+  return isAbsolute(repo.location) ? directoryStore(repo) : s3Store(repo);
+}
+
+/** Writes a stream to a new file of mode 0600, fsynced, and tells what it was. */
+export async function writeHashed(
+  path: string,
+  content: Readable,
+  ctx: Context,
+): Promise<{ sha256: string; bytes: number }> {
+  const hash = createHash('sha256');
+  const disk = await open(path, 'wx', 0o600);
+  let bytes = 0;
+  try {
+    for await (const chunk of content as AsyncIterable<Buffer>) {
+      ctx.signal.throwIfAborted();
+      hash.update(chunk);
+      await disk.appendFile(chunk);
+      bytes += chunk.length;
+      ctx.beat({ bytes });
+    }
+    await disk.sync();
+  } finally {
+    await disk.close();
+  }
+  return { sha256: hash.digest('hex'), bytes };
+}
+
+/** What a live attempt writes is touched all the time; what nobody touched for an hour is a dead one's. */
+const ABANDONED_MS = 3600_000;
+const PARTIAL = '.partial';
+
+function directoryStore(repo: RepositorySpec): Store {
+  const root = repo.location;
+  const at = <T>(ctx: Context, work: () => Promise<T>) => onDisk(repo, ctx, work);
+  return {
+    async list(ctx) {
+      await assertMounted(repo, ctx);
+      return at(ctx, async () => {
+        const found: StoredObject[] = [];
+        for (const entry of await readdir(root, { withFileTypes: true, recursive: true })) {
+          const path = join(entry.parentPath, entry.name);
+          const name = relative(root, path);
+          if (!entry.isFile() || name.startsWith(`${PARTIAL}/`)) continue;
+          const { size, mtimeMs } = await stat(path);
+          found.push({ name, bytes: size, mtimeMs });
+        }
+        return found;
+      });
+    },
+
+    texts: (prefix, ctx) =>
+      at(ctx, async () => {
+        const texts: string[] = [];
+        for (const entry of await readdir(join(root, prefix), { withFileTypes: true, recursive: true }))
+          if (entry.isFile() && entry.name.endsWith('.json'))
+            texts.push(await readFile(join(entry.parentPath, entry.name), 'utf8'));
+        return texts;
+      }),
+
+    async put(name, content, _workDir, ctx) {
+      await assertMounted(repo, ctx);
+      return at(ctx, async () => {
+        const target = join(root, name);
+        const partials = join(root, PARTIAL);
+        await mkdir(dirname(target), { recursive: true, mode: 0o700 });
+        await mkdir(partials, { recursive: true, mode: 0o700 });
+        await clearAbandoned(partials);
+        const partial = join(partials, `${randomUUID()}-${basename(name)}`);
+        try {
+          const written = await writeHashed(partial, content, ctx);
+          await rename(partial, target);
+          await syncDirectory(dirname(target));
+          return written;
+        } catch (error) {
+          await rm(partial, { force: true });
+          throw error;
+        }
+      });
+    },
+
+    read: (name, use, ctx) =>
+      at(ctx, async () => {
+        const content = createReadStream(join(root, name), { highWaterMark: 1 << 18 });
+        try {
+          return await use(content);
+        } finally {
+          content.destroy();
+        }
+      }),
+
+    remove: (names, ctx) =>
+      at(ctx, async () => {
+        for (const name of names) {
+          await rm(join(root, name), { force: true });
+          await syncDirectory(dirname(join(root, name))).catch(() => {});
+        }
+      }),
+
+    async make(ctx) {
+      await assertMounted(repo, ctx);
+      await at(ctx, () => mkdir(root, { recursive: true, mode: 0o700 }));
+    },
+  };
+}
+
+async function clearAbandoned(partials: string): Promise<void> {
+  for (const name of await readdir(partials)) {
+    const path = join(partials, name);
+    const stats = await stat(path).catch(() => undefined);
+    if (stats && Date.now() - stats.mtimeMs > ABANDONED_MS) await rm(path, { force: true });
+  }
+}
