@@ -2,6 +2,7 @@ import { apps } from '../../src/apps/index.js';
 import { gatherFacts } from '../../src/config/facts.js';
 import { freezePlan } from '../../src/config/freeze.js';
 import { derivePlan } from '../../src/config/plan.js';
+import { isFailure } from '../../src/core/failures.js';
 import { livesElsewhere, type Plan, type RepositorySpec } from '../../src/core/plan.js';
 import type { Prepared, PrepareInput } from '../api.js';
 import { checks as appChecks } from '../checks/index.js';
@@ -104,15 +105,16 @@ async function preflight(plan: Plan, input: PrepareInput, env: Env): Promise<voi
   }
   levelFits(plan, input, env);
   // On an empty machine there is no service yet, and a restore into a directory needs none.
-  const stops =
-    input.workflow === 'backup' ||
-    input.workflow === 'guardedChange' ||
-    (input.workflow === 'restore' && input.target === undefined);
+  const guarded = input.workflow === 'guardedChange';
+  const stops = input.workflow === 'backup' || guarded || (input.workflow === 'restore' && input.target === undefined);
   for (const spec of stops ? plan.services : []) await services[spec.kind].preflight(spec as never, env.ctx);
   if (!input.reads && !isOnline(plan)) await preflightHealth(plan, env.ctx);
   const bytes = input.reads ? 0 : await preflightSources(plan, env);
   if (!input.reads) await appChecks[plan.app]?.preflight?.(plan, env.ctx);
-  await preflightRepositories(plan, input.workflow === 'backup', env);
+  await preflightRepositories(plan, input.workflow === 'backup' || guarded, env).catch((error) => {
+    // Each has its note by now: a change needs none of them, only its safety snapshot does.
+    if (!guarded || isFailure(error, 'RepositoryInSource')) throw error;
+  });
   if (!input.reads) await preflightSpace(plan, bytes, env);
   if (input.operation !== undefined) await preflightOperation(plan, input.operation, bytes, env);
 }

@@ -1,7 +1,7 @@
 import type { Client, WorkflowHandle } from '@temporalio/client';
 import { reportOf, type Situation, situation } from '../client/follow.js';
 import type { Progress, Report } from '../core/report.js';
-import { askApproval } from './ask-approval.js';
+import { askApproval, askDecision, asksPerson } from './ask-approval.js';
 import { type Call, CliError } from './context.js';
 import { EXIT, type ExitCode, exitOf } from './exit-codes.js';
 import { isTemporalAway } from './explain-error.js';
@@ -32,10 +32,11 @@ export async function follow(call: Call, client: Client, handle: WorkflowHandle)
       if (first) return await finish(call, client, handle, first.report, screen);
       const now = await situation(client, handle);
       screen.show(now);
-      if (!now.progress?.waitsFor?.startsWith('approval') || asked) continue;
+      if (!now.progress || !asksPerson(now.progress) || asked) continue;
       screen.end();
       asked = true;
-      if (!(await askApproval(call, handle, now.progress))) return EXIT.waits;
+      const ask = now.progress.decide ? askDecision : askApproval;
+      if (!(await ask(call, handle, now.progress))) return EXIT.waits;
     }
   } catch (error) {
     if (!isTemporalAway(error)) throw error;

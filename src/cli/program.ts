@@ -10,6 +10,7 @@ import { register as config } from './config.js';
 import type { Cli } from './context.js';
 import { register as dev } from './dev.js';
 import { register as explain } from './explain.js';
+import { register as guard } from './guard.js';
 import { register as history } from './history.js';
 import { register as init } from './init.js';
 import { register as kit } from './kit.js';
@@ -21,6 +22,7 @@ import { register as repair } from './repair.js';
 import { register as restore } from './restore.js';
 import { register as restoreTest } from './restore-test.js';
 import { register as schedule } from './schedule.js';
+import { register as setup } from './setup.js';
 import { register as snapshots } from './snapshots.js';
 import { register as status } from './status.js';
 import { register as verify } from './verify.js';
@@ -40,6 +42,7 @@ const COMMANDS: ((program: Command, cli: Cli) => void)[] = [
   backup,
   restore,
   restoreTest,
+  guard,
   verify,
   prune,
   repair,
@@ -53,6 +56,7 @@ const COMMANDS: ((program: Command, cli: Cli) => void)[] = [
   cancel,
   release,
   schedule,
+  setup,
   kit,
   adopt,
   completion,

@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import type { Command } from 'commander';
 import { formatDuration } from '../core/durations.js';
 import type { Call, Cli } from './context.js';
+import { dropAsides } from './drop-asides.js';
 import { EXIT, type ExitCode } from './exit-codes.js';
 import { onHost } from './on-host.js';
 import { localSite } from './sites.js';
@@ -18,7 +19,9 @@ export function register(program: Command, cli: Cli): void {
       '--state-dir <dir>',
       'the state directory of its worker (default: HOLDFAST_STATE_DIR, else the usual place)',
     )
-    .action(cli.action(release));
+    .option('--drop-aside', 'remove what restores and rollbacks have put aside, instead of keeping it for 7 days')
+    .option('--confirm <site>', 'with --drop-aside: repeat the site')
+    .action(cli.action((call) => (call.options.dropAside === true ? dropAsides(call) : release(call))));
 }
 
 /** Needs no config: the record has what a start takes, also where the config has changed or gone since. */

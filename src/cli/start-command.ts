@@ -16,10 +16,12 @@ export function startCommand(
   about: string,
   options: (command: Command) => Command,
   start: Start,
+  /** Answers without a run, where it can: `--dry-run`. */
+  instead: (call: Call) => Promise<ExitCode | undefined> = async () => undefined,
 ): void {
   options(temporalOptions(cli.command(program, name, about)).argument('<site>', 'the site; site@host for another host'))
     .option('--detach', 'start it and return at once')
-    .action(cli.action((call) => startAndFollow(call, start)));
+    .action(cli.action(async (call) => (await instead(call)) ?? startAndFollow(call, start)));
 }
 
 async function startAndFollow(call: Call, start: Start): Promise<ExitCode> {

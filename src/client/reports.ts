@@ -1,3 +1,4 @@
+import { existsSync } from 'node:fs';
 import { readdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { Proof, Report } from '../core/report.js';
@@ -11,10 +12,19 @@ export interface SiteState {
   proofs: Proof[];
   /** Absent where the site was never held on this host. */
   record?: RecordState;
-  /** What restores in place have put aside and nobody dropped yet. */
-  aside: { at: string; path: string }[];
+  /** What restores in place and rollbacks have put aside and nobody dropped yet. */
+  aside: Aside[];
   /** Files that are there and cannot be read, so that their silence is not taken for "all is well". */
   unreadable: string[];
+}
+
+/** A tree that is kept beside the site for a while: the state from before a restore, or what a guarded change had made. */
+export interface Aside {
+  at: string;
+  path: string;
+  kind?: 'rolled-back';
+  /** Put aside in their servers. */
+  databases?: unknown[];
 }
 
 /** What the site record says of the application. */
@@ -36,7 +46,8 @@ export async function readSite(dir: string, site: string): Promise<SiteState> {
   return {
     reports: reports.sort((a, b) => a.startedAt.localeCompare(b.startedAt)),
     proofs: proofs.sort((a, b) => a.provenAt.localeCompare(b.provenAt)),
-    aside: Array.isArray(aside) ? aside : [],
+    // Noted before the first rename: a change that was not rolled back has put nothing there.
+    aside: Array.isArray(aside) ? aside.filter(({ path, databases }) => databases?.length || existsSync(path)) : [],
     unreadable,
     ...(record ? { record } : {}),
   };

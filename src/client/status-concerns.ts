@@ -1,4 +1,5 @@
 import { formatDuration } from '../core/durations.js';
+import type { Aside } from './reports.js';
 import type { Copy } from './status-copies.js';
 import type { Concern, SiteFacts, SiteStatus } from './status-model.js';
 import { age, short } from './status-times.js';
@@ -20,13 +21,21 @@ export function concerns(status: SiteStatus, facts: SiteFacts, limits: Limits): 
     ...proof(status, facts, limits),
     ...downtime(status),
     ...schedule(status, facts),
-    ...facts.state.aside.map(({ at, path }) =>
-      tell(' ', `the state from before the restore of ${at.slice(0, 10)} is kept at ${path}`),
-    ),
+    ...facts.state.aside.map((one) => kept(status.site, one)),
   ];
 }
 
 const tell = (mark: Concern['mark'], text: string): Concern => ({ mark, text });
+
+/** As activities/aside.ts keeps it. */
+const KEPT_MS = 7 * 86_400_000;
+
+function kept(site: string, { at, path, kind }: Aside): Concern {
+  const what = kind === 'rolled-back' ? 'what was rolled back on' : 'the state from before the restore of';
+  const until = new Date(Date.parse(at) + KEPT_MS).toISOString().slice(0, 10);
+  const drop = `holdfast release ${site} --drop-aside --confirm ${site}`;
+  return tell(' ', `${what} ${at.slice(0, 10)} is kept at ${path} until ${until}; to drop it now: ${drop}`);
+}
 
 function down({ site, downSince }: SiteStatus, { state, running }: SiteFacts): Concern[] {
   if (downSince === undefined) return [];
