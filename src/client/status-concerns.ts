@@ -1,6 +1,7 @@
 import { formatDuration } from '../core/durations.js';
 import type { Aside } from './reports.js';
 import type { Copy } from './status-copies.js';
+import { leaves } from './status-leaves.js';
 import type { Concern, SiteFacts, SiteStatus } from './status-model.js';
 import { age, short } from './status-times.js';
 
@@ -18,6 +19,7 @@ export function concerns(status: SiteStatus, facts: SiteFacts, limits: Limits): 
     ...waits(facts),
     ...data(status, facts, limits),
     ...status.copies.flatMap((copy) => copyConcern(copy, status)),
+    ...leaves(status.copies, facts.repositories),
     ...proof(status, facts, limits),
     ...downtime(status),
     ...schedule(status, facts),

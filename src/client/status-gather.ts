@@ -1,4 +1,5 @@
 import type { Client } from '@temporalio/client';
+import { localPath } from '../config/resolve.js';
 import type { Config } from '../config/schema.js';
 import { parseDuration } from '../core/durations.js';
 import { DEFAULT_HOST, formatAddress, scheduleId } from '../core/names.js';
@@ -55,7 +56,9 @@ async function siteFacts(
     app: lines?.app ?? '',
     repositories: (lines?.repositories ?? []).map((use) => {
       const repository = typeof use === 'string' ? use : use.use;
-      return { name: repository, offsite: config.repositories[repository]?.offsite ?? false };
+      const { offsite = false, location = '', host } = config.repositories[repository] ?? {};
+      const local = localPath(location) !== undefined && (host ?? address.host) === address.host;
+      return { name: repository, offsite, local };
     }),
     objectives: {
       ...ms('maxAgeMs', maxAge),

@@ -8,7 +8,8 @@ export interface SiteFacts {
   /** `cms`, or `cms@web1`. */
   site: string;
   app: string;
-  repositories: { name: string; offsite: boolean }[];
+  /** `local`: a directory of the site's own machine. */
+  repositories: { name: string; offsite: boolean; local?: boolean }[];
   objectives: { maxAgeMs?: number; maxDowntimeMs?: number; maxProofAgeMs?: number };
   /** The backup's cron line, where the config has one. */
   cron?: { line: string; timezone: string };

@@ -60,6 +60,20 @@ const cms = site('cms', {
   },
 });
 
+test('says when no copy leaves the machine, and nothing where one does or somebody said so', () => {
+  const told = (repositories: SiteFacts['repositories'], reports = [aBackup('a', '2026-11-21T02:00:00Z')]) =>
+    screen([site('a', { repositories, state: { reports, proofs: [], unreadable: [], aside: [] } })]);
+  const alone = told([{ name: 'nas', offsite: false, local: true }]);
+  assert.match(alone.lines.at(-1) ?? '', /^ {2}a +no copy leaves this machine; add a repository elsewhere/);
+  assert.equal(alone.exit, 0);
+  const cloud = { name: 'cloud', offsite: false, local: false };
+  const both = [aBackup('a', '2026-11-21T02:00:00Z', { repositories: ['nas', 'cloud'] })];
+  const nas = { name: 'nas', offsite: false, local: true };
+  for (const { lines } of [told([{ ...nas, offsite: true }]), told([nas, cloud], both)])
+    assert.doesNotMatch(lines.join(), /no copy leaves/);
+  assert.match(told([nas, { ...cloud, offsite: true }]).lines.join(), /no copy leaves/, 'the other one is empty yet');
+});
+
 test('the screen: the worst first, a line for each reason with what to type next', () => {
   const files = site('files', {
     app: 'seafile',
