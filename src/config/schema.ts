@@ -53,8 +53,13 @@ const repository = z.strictObject({
   host: key(
     name,
     'The machine that it is on, as its worker is called, where that is another one (rsync): it pulls.',
+    'backupbox',
   ).optional(),
-  ssh: key(z.strictObject(sshKeys), 'How this host reads what that machine has, for a restore.').optional(),
+  ssh: key(z.strictObject(sshKeys), 'How this host reads what that machine has, for a restore.', {
+    address: '192.0.2.20',
+    key: '/etc/holdfast/fetch.key',
+    knownHosts: '/etc/holdfast/known_hosts',
+  }).optional(),
   proveOn: key(name, 'The host that has the key and so verifies and rehearses restores.', 'safe').optional(),
   requireMount: key(flag, 'Refuse to write when its disk is not mounted; default false.', true).optional(),
   offsite: key(flag, 'It is in another building: `status` counts it as such; default false.', true).optional(),

@@ -17,7 +17,8 @@ describe('the schema', () => {
     const { service: _, ...several } = site;
     const { services: __, ...one } = site;
     const repository = examples(schema.properties.repositories?.additionalProperties as Record<string, unknown>);
-    const { recipients: ___, identity: ____, ...restic } = repository;
+    // Keys of other engines.
+    const { recipients: ___, identity: ____, host: _____, ssh: ______, ...restic } = repository;
     const config = {
       ...examples(schema),
       repositories: { nas: restic, offsite: { ...restic, location: 's3:https://s3.example.com/b' } },
