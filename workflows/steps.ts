@@ -80,6 +80,12 @@ function patience(of: keyof typeof CLASSES, storeMs: number | undefined): Activi
   return { scheduleToStartTimeout: storeMs, scheduleToCloseTimeout: storeMs + 3_600_000 };
 }
 
+/** Nobody is kept waiting by a dump without a stopped section, and an application's own export of hundreds of databases may take hours. */
+const LONG: ActivityOptions = { startToCloseTimeout: '20h', scheduleToCloseTimeout: '20h', heartbeatTimeout: '15s' };
+
+const takesItsTime = (name: string, input: unknown): boolean =>
+  name === 'dump' && (input as { epoch?: number }).epoch === undefined;
+
 /** The steps of one host, each called with the sentence that the UI shows and its input. */
 export function stepsOn(host: string, storeMs?: number): Steps {
   const transfer = storeMs
@@ -92,7 +98,8 @@ export function stepsOn(host: string, storeMs?: number): Steps {
         ? { ...CLASSES[hostClass], ...patience(hostClass, storeMs), taskQueue: hostQueue(host) }
         : { ...transfer, taskQueue: transferQueue(host) };
       return (summary: string, input: unknown) => {
-        const step = proxyActivities<Record<string, (input: unknown) => Promise<unknown>>>({ ...options, summary })[
+        const limits = takesItsTime(name, input) ? { ...options, ...LONG } : options;
+        const step = proxyActivities<Record<string, (input: unknown) => Promise<unknown>>>({ ...limits, summary })[
           name
         ];
         return step?.(input);

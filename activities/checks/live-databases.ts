@@ -1,6 +1,7 @@
 import { open, stat } from 'node:fs/promises';
 import { dirname, join, relative } from 'node:path';
 import type { FileSetSpec } from '../../src/core/plan.js';
+import { places } from '../capture/places.js';
 import { matcher } from '../capture/walk.js';
 import type { Context } from '../contracts.js';
 import { openBy } from '../tools/open-files.js';
@@ -8,9 +9,15 @@ import { openBy } from '../tools/open-files.js';
 /** Names worth a look: only these files are opened. */
 const NAMES = ['*.sqlite', '*.sqlite3', '*.db', '*.db3', '*-wal', '*.bolt', '*.boltdb', 'ibdata1', 'PG_VERSION'];
 
+/** Directories of servers, which are refused everywhere. */
+const SERVERS = ['MySQL', 'PostgreSQL'];
+
+/** So many places to one call: an argument list has an end. */
+const BATCH = 200;
+
 /**
  * Refuses plain file sets that hold live database files: copied as files they come back empty or broken, and nothing
- * would say so. A closed SQLite file without a WAL is an ordinary file. Throws LiveDatabaseInFiles, naming them.
+ * would say so. A closed SQLite file without a WAL is an ordinary file. Live sets may hold embedded databases: those are said. Throws LiveDatabaseInFiles, naming them.
  */
 export async function findLiveDatabases(sets: FileSetSpec[], ctx: Context): Promise<void> {
   const found: string[] = [];
@@ -19,18 +26,28 @@ export async function findLiveDatabases(sets: FileSetSpec[], ctx: Context): Prom
     const wanted = matcher(set);
     const candidates: string[] = [];
     const names = NAMES.flatMap((name, i) => [...(i > 0 ? ['-o'] : []), '-name', name]);
-    await ctx.run('find', [set.root, '-type', 'f', '(', ...names, ')', '-print'], {
-      // 1: a directory vanished or may not be read; preflight says so of the set itself.
-      ok: [0, 1],
-      onLine: (path) => {
-        if (wanted(relative(set.root, path))) candidates.push(path);
-      },
-    });
+    const all = (await places(set)).map((place) => join(set.root, place));
+    for (let i = 0; i < all.length; i += BATCH) {
+      await ctx.run('find', [...all.slice(i, i + BATCH), '-type', 'f', '(', ...names, ')', '-print'], {
+        // 1: a directory vanished or may not be read; preflight says so of the set itself.
+        ok: [0, 1],
+        onLine: (path) => {
+          if (wanted(relative(set.root, path))) candidates.push(path);
+        },
+      });
+    }
+    const small: string[] = [];
     for (const path of candidates) {
-      const kind = await liveKind(path);
-      if (kind) found.push(`${set.name}: ${relative(set.root, path)} (${kind})`);
+      const kind = await liveKind(path, set.change !== 'live');
+      if (kind && set.change === 'live' && !SERVERS.includes(kind)) small.push(relative(set.root, path));
+      else if (kind) found.push(`${set.name}: ${relative(set.root, path)} (${kind})`);
       ctx.beat();
     }
+    // Whoever lives in a live set (hundreds of people's web roots) keeps what he likes there: that must not end everybody's backup.
+    if (small.length > 0)
+      ctx.note(
+        `${set.name}: ${small.length} embedded databases are copied as they lie, as after a power cut: ${small.slice(0, 3).join(', ')}`,
+      );
   }
   if (found.length === 0) return;
   const more = found.length > 1 ? ` and ${found.length - 1} more` : '';
@@ -39,7 +56,7 @@ export async function findLiveDatabases(sets: FileSetSpec[], ctx: Context): Prom
   });
 }
 
-async function liveKind(path: string): Promise<string | undefined> {
+async function liveKind(path: string, mayBeOpen: boolean): Promise<string | undefined> {
   const head = await headOf(path);
   if (path.endsWith('/PG_VERSION'))
     return (await stat(join(dirname(path), 'base')).catch(() => undefined)) ? 'PostgreSQL' : undefined;
@@ -51,7 +68,7 @@ async function liveKind(path: string): Promise<string | undefined> {
   for (const suffix of ['-wal', '-journal']) {
     if ((await stat(path + suffix).catch(() => undefined))?.size) return 'SQLite';
   }
-  return (await openBy([path])).length > 0 ? 'SQLite' : undefined;
+  return mayBeOpen && (await openBy([path])).length > 0 ? 'SQLite' : undefined;
 }
 
 async function headOf(path: string): Promise<Buffer> {

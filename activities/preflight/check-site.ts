@@ -6,6 +6,7 @@ import { formatBytes } from '../../src/core/durations.js';
 import { isFailure } from '../../src/core/failures.js';
 import { type Finding, failed, ok, tried, warn } from '../../src/core/findings.js';
 import type { Plan, RepositorySpec } from '../../src/core/plan.js';
+import { checks as appChecks } from '../checks/index.js';
 import type { Context } from '../contracts.js';
 import { databases } from '../databases/index.js';
 import { engines } from '../engines/index.js';
@@ -43,6 +44,14 @@ export async function checkSite(config: Config, site: string, env: CheckEnv): Pr
   const facts = await gatherFacts(bare.root, volumes, apps[bare.app]?.looksInto);
   const plan = derivePlan(config, site, facts, { host });
   findings.push(...(await checkSources(plan, ctx, env)));
+  const preflight = appChecks[plan.app]?.preflight;
+  if (preflight)
+    findings.push(
+      await tried(`${site}: ${plan.app}`, async () => {
+        await preflight(plan, ctx);
+        return 'as its backups need it';
+      }),
+    );
   findings.push(...(await Promise.all(plan.repositories.map((one) => checkRepository(site, one, ctx, env.init)))));
   findings.push(
     ...plan.uncovered.map((left) =>

@@ -1,4 +1,5 @@
 import { join } from 'node:path';
+import { isWithin } from '../../src/apps/coverage.js';
 import { formatBytes } from '../../src/core/durations.js';
 import type { Manifest, Snapshot } from '../../src/core/manifest.js';
 import { shortId } from '../../src/core/names.js';
@@ -77,7 +78,7 @@ function textFor(manifest: Manifest, plan: Plan): string {
     repository,
     commands: engines[repository.engine].restoreCommands(repository, manifest),
   }));
-  return restoreText(manifest, ways);
+  return restoreText(manifest, ways, plan.afterRestore);
 }
 
 async function backup(
@@ -109,12 +110,22 @@ async function pathsOf(
   const paths = [manifest.staging];
   const exclude: string[] = [];
   const files: string[] = [];
+  const setOf = (entry: Manifest['fileSets'][number]) =>
+    entry.where === 'staged' ? undefined : plan.fileSets.find(({ name }) => name === entry.name);
+  const wholes = manifest.fileSets.flatMap((entry) => {
+    const set = setOf(entry);
+    return set && set.include.length === 0 ? [set.root] : [];
+  });
   for (const entry of manifest.fileSets) {
     if (entry.where === 'staged') continue;
-    const set = plan.fileSets.find(({ name }) => name === entry.name);
-    const below = () => set?.exclude.map((pattern) => join(set.root, pattern)) ?? [];
+    const set = setOf(entry);
+    // An engine leaves out what matches, whoever named it: not what a set leaves to another one, which is read with it then.
+    const below = () =>
+      set?.exclude
+        .map((pattern) => join(set.root, pattern))
+        .filter((path) => !wholes.includes(path.replaceAll(/\\(.)/g, '$1'))) ?? [];
     if (set && set.include.length === 0) {
-      paths.push(set.root);
+      if (!wholes.some((root) => root !== set.root && isWithin(set.root, root))) paths.push(set.root);
       exclude.push(...below());
     } else if (set?.change === 'live') {
       // By their directories: what appears meanwhile belongs to the set too, and names that no list can hold.

@@ -16,6 +16,8 @@ export interface AppPlan {
   uncovered: string[];
   /** What is left out by design, each with its reason: `videos/uploads: …`. */
   leftOut?: string[];
+  /** Commands that a person runs after a restore; Holdfast says them, and runs none. */
+  afterRestore?: string[];
   /** Nothing younger than this is ever pruned, whatever `keep` says. */
   keepAtLeastMs?: number;
   /** The health check of the application, where the config names none. */

@@ -1,3 +1,4 @@
+import { apiscp } from './apiscp.js';
 import type { App } from './contract.js';
 import { generic } from './generic.js';
 import { mediagit } from './mediagit.js';
@@ -6,4 +7,4 @@ import { varasto } from './varasto.js';
 import { videocms } from './videocms.js';
 
 /** Every application that Holdfast knows, by its name in the config. */
-export const apps: Record<string, App> = { videocms, seafile, mediagit, varasto, generic };
+export const apps: Record<string, App> = { videocms, seafile, apiscp, mediagit, varasto, generic };

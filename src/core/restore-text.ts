@@ -1,4 +1,4 @@
-import type { Manifest } from './manifest.js';
+import { consistencyWords, type Manifest } from './manifest.js';
 import type { RepositorySpec } from './plan.js';
 
 interface RestoreWay {
@@ -49,8 +49,8 @@ export function restoreText(
     ...afterRestore.map((line) => `Then run: \`${line}\``),
     ...(afterRestore.length > 0 ? [''] : []),
     ...manifest.databases.map(
-      ({ name, fingerprint: { tables } }) =>
-        `- database ${name}: ${Object.keys(tables).length} tables, ${Object.values(tables).reduce((a, b) => a + b, 0)} rows`,
+      ({ name, fingerprint: { tables }, consistency }) =>
+        `- database ${name}: ${Object.keys(tables).length} tables, ${Object.values(tables).reduce((a, b) => a + b, 0)} rows${consistency ? `, ${consistencyWords(consistency)}` : ''}`,
     ),
     ...manifest.fileSets.map(({ name, files, bytes }) => `- files ${name}: ${files} files, ${bytes} bytes`),
     '',
@@ -79,7 +79,11 @@ function databaseLines(database: Manifest['databases'][number], staging: string)
   if (path === undefined)
     return [IMPORTS[kind]?.(from) ?? `# ${name}: ${from} is what its program printed: import it with its own tools`];
   const to = quoted(path);
-  const loaded = kind === 'sqlite' && format === 'sql' ? `sqlite3 ${to} < ${from}` : `cp ${from} ${to}`;
+  const made = {
+    varasto: importLine(path, from),
+    sql: `sqlite3 ${to} < ${from}`,
+  };
+  const loaded = made[format as keyof typeof made] ?? `cp ${from} ${to}`;
   return [
     // A write-ahead log of the old database would undo the restored one.
     `rm -f ${[path, `${path}-wal`, `${path}-shm`, `${path}-journal`].map(quoted).join(' ')}`,
@@ -87,6 +91,12 @@ function databaseLines(database: Manifest['databases'][number], staging: string)
     ...(uid === undefined || gid === undefined ? [] : [`chown ${uid}:${gid} ${to}`]),
     ...(mode === undefined ? [] : [`chmod ${(mode & 0o7777).toString(8)} ${to}`]),
   ];
+}
+
+/** Varasto's own import, of the version that exported. It takes its place from a config of its own, and refuses one that is taken. */
+function importLine(path: string, from: string): string {
+  const config = quoted(JSON.stringify({ db_location: path }));
+  return `(mkdir -p ./import && cd ./import && printf '%s' ${config} > config.json && sto server dbimport) < ${from}`;
 }
 
 function fileSetLines({ name, root, where }: Manifest['fileSets'][number], staging: string): string[] {
