@@ -3,6 +3,7 @@ import { mkdir, open, rename, rm } from 'node:fs/promises';
 import { basename, join } from 'node:path';
 import { Readable } from 'node:stream';
 import { formatBytes } from '../../src/core/durations.js';
+import { consistencyOf } from '../../src/core/manifest.js';
 import type { RepositorySpec } from '../../src/core/plan.js';
 import type { BackupRequest, Context, RunResult, Stored } from '../contracts.js';
 import { syncDirectory, writeDurable } from '../site/durable.js';
@@ -50,9 +51,11 @@ export async function backup(repo: RepositorySpec, request: BackupRequest, ctx: 
       await removeArchive(dir, id, [basename(partial)]);
       await rename(partial, join(dir, file));
       await syncDirectory(dir);
+      const consistency = consistencyOf(manifest.databases);
       const snapshot = {
         ...{ id, captureId, runId, siteId, kind, capturedAt },
         ...{ storedAt: new Date().toISOString(), complete: true, bytes: source.bytes },
+        ...(consistency ? { consistency } : {}),
       };
       const mark: Mark = {
         ...{ schema: 1, complete: true, file, ...written, compression, encrypted },

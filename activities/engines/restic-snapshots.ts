@@ -1,4 +1,4 @@
-import { type Snapshot, SnapshotKind } from '../../src/core/manifest.js';
+import { consistencyOf, Snapshot, SnapshotKind } from '../../src/core/manifest.js';
 import type { RepositorySpec } from '../../src/core/plan.js';
 import type { BackupRequest, Context } from '../contracts.js';
 import { parseLine, SnapshotList } from '../tools/restic.js';
@@ -10,7 +10,11 @@ const OURS = 'holdfast';
 /** What a snapshot says of itself; none holds a comma, which would split it. */
 export function tagsOf({ manifest, runId, kind }: Pick<BackupRequest, 'manifest' | 'runId' | 'kind'>): string[] {
   const { siteId, captureId, capturedAt } = manifest;
-  return [OURS, `site=${siteId}`, `capture=${captureId}`, `run=${runId}`, `kind=${kind}`, `at=${capturedAt}`];
+  const consistency = consistencyOf(manifest.databases);
+  return [
+    ...[OURS, `site=${siteId}`, `capture=${captureId}`, `run=${runId}`, `kind=${kind}`, `at=${capturedAt}`],
+    ...(consistency ? [`consistency=${consistency}`] : []),
+  ];
 }
 
 /** Snapshots of ours, oldest first; without a site, those of every site. */
@@ -33,10 +37,12 @@ export async function snapshotsOf(
     const [site, captureId, runId, at] = [value('site'), value('capture'), value('run'), value('at')];
     const kind = SnapshotKind.safeParse(value('kind')).data;
     if (!site || !captureId || !runId || !at || !kind) return [];
+    const consistency = Snapshot.shape.consistency.safeParse(value('consistency')).data;
     const bytes = summary?.total_bytes_processed;
     return [
       {
         ...{ id, repository: repo.name, captureId, runId, siteId: site, kind, capturedAt: at },
+        ...(consistency ? { consistency } : {}),
         ...{ storedAt: new Date(time).toISOString(), complete: true, ...(bytes === undefined ? {} : { bytes }) },
       },
     ];

@@ -1,6 +1,7 @@
 import { mkdir, rename, rm, stat } from 'node:fs/promises';
 import { basename, join } from 'node:path';
 import { isFailure } from '../../src/core/failures.js';
+import { consistencyOf } from '../../src/core/manifest.js';
 import type { RepositorySpec } from '../../src/core/plan.js';
 import { sha256Of } from '../capture/lines.js';
 import type { BackupRequest, Context, Stored } from '../contracts.js';
@@ -61,9 +62,11 @@ export async function backup(repo: RepositorySpec, request: BackupRequest, ctx: 
       await rename(listed.file, listOf(dir, id));
       await rename(tree, join(dir, id));
       await syncDirectory(dir);
+      const consistency = consistencyOf(manifest.databases);
       const snapshot = {
         ...{ id, captureId, runId, siteId, kind, capturedAt },
         ...{ storedAt: new Date().toISOString(), complete: true, bytes: listed.bytes },
+        ...(consistency ? { consistency } : {}),
       };
       const mark: Mark = {
         ...{ schema: 1, complete: true, listSha256: listed.sha256, entries: listed.entries },

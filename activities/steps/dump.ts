@@ -2,7 +2,7 @@ import { randomUUID } from 'node:crypto';
 import { mkdir, readdir, rename, rm } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
 import { formatBytes } from '../../src/core/durations.js';
-import type { Manifest } from '../../src/core/manifest.js';
+import { consistencyOf, consistencyWords, type Manifest } from '../../src/core/manifest.js';
 import { type DatabaseSpec, type Plan, pathOf } from '../../src/core/plan.js';
 import { HOLDFAST_VERSION } from '../../src/core/version.js';
 import type { Captured, CaptureInput } from '../api.js';
@@ -61,8 +61,13 @@ export const dump = (deps: Deps) =>
       await at();
       await commit(dir, manifest, input, env);
       const tables = dumped.reduce((n, entry) => n + Object.keys(entry.fingerprint.tables).length, 0);
+      const how = consistencyWords(consistencyOf(dumped));
       const bytes = dumped.reduce((n, entry) => n + entry.bytes, 0);
-      return { said: `copied ${formatBytes(bytes)}, ${tables} tables fingerprinted`, capturedAt, bytes };
+      return {
+        said: `copied ${formatBytes(bytes)}, ${tables} tables fingerprinted${how && `, ${how}`}`,
+        capturedAt,
+        bytes,
+      };
     }),
   );
 

@@ -5,6 +5,7 @@ import { isWithin } from '../../src/apps/coverage.js';
 import { FileLine, type FileSetEntry, type Manifest } from '../../src/core/manifest.js';
 import type { FileSetSpec, Plan } from '../../src/core/plan.js';
 import { ABOUT, inSite } from '../capture/arrange.js';
+import { exists } from '../capture/copy.js';
 import { diskIn, diskOf } from '../capture/disk.js';
 import { readLines } from '../capture/lines.js';
 import { outermost } from '../capture/places.js';
@@ -66,6 +67,21 @@ export async function exchangesOf(
     }
   }
   return exchanges;
+}
+
+/** Throws RestoreRefused where a database could not be made here, for want of the program that imports it: nothing would take the live one's place. */
+export async function mustBeMade(
+  manifest: Manifest,
+  site: string,
+  only: readonly string[] | undefined,
+  ctx: Context,
+): Promise<void> {
+  for (const { name, path } of manifest.databases) {
+    if (path === undefined || !(only?.includes(name) ?? true) || (await exists(inSite(site, manifest, path)))) continue;
+    throw ctx.fail('RestoreRefused', `${name} could not be imported here: its program is not installed`, {
+      advice: 'install it, or restore into a directory (--target) and import the export by hand',
+    });
+  }
 }
 
 /**

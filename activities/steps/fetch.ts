@@ -24,7 +24,7 @@ import { spaceFor } from '../preflight/space.js';
 import { once } from '../site/journal.js';
 import { type PlannedEnv, planned, type Said } from '../step.js';
 import { noteTree, removeTree } from '../trees.js';
-import { exchangesOf, mustBeRenames } from './exchanges.js';
+import { exchangesOf, mustBeMade, mustBeRenames } from './exchanges.js';
 import { asideTree, fetchPlace, runTag } from './fetch-place.js';
 import { mustBeOf, noneHere, outOfReach, reaches } from './origin.js';
 import { findSnapshot, newest } from './repository-of.js';
@@ -72,6 +72,7 @@ async function fetched(input: FetchInput, env: PlannedEnv): Promise<Said<Fetched
   const site = await arrange(manifest, tree, only, ctx);
   if (input.into === 'beside') {
     const aside = asideTree(dirname(tree), plan, runTag(env.holder));
+    await mustBeMade(manifest, site, only, ctx);
     await mustBeRenames(await exchangesOf(manifest, site, aside, plan, only), dirname(tree), ctx);
     const run = runTag(env.holder);
     const served = servedOf(manifest, site, plan, only, ctx);

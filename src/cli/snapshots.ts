@@ -1,6 +1,6 @@
 import type { Command } from 'commander';
 import { formatBytes } from '../core/durations.js';
-import type { Snapshot } from '../core/manifest.js';
+import { consistencyWords, type Snapshot } from '../core/manifest.js';
 import { shortId } from '../core/names.js';
 import type { Level, RepositoryReport } from '../core/report.js';
 import type { Call, Cli } from './context.js';
@@ -67,13 +67,13 @@ function sizeOf({ repository, id }: Snapshot, stored: RepositoryReport[]): { byt
   return entry?.bytes === undefined ? {} : { bytes: entry.bytes };
 }
 
-function row({ capturedAt, captureId, repository, id, level, bytes, kind, complete }: Shown): string[] {
+function row({ capturedAt, captureId, repository, id, level, bytes, kind, complete, consistency }: Shown): string[] {
   return [
     capturedAt.slice(0, 19).replace('T', ' '),
     repository,
     shortId({ id, captureId }),
     complete ? level : 'INCOMPLETE',
     bytes === undefined ? '' : formatBytes(bytes),
-    kind,
+    consistency ? `${kind}, ${consistencyWords(consistency)}` : kind,
   ];
 }

@@ -36,6 +36,19 @@ export const DatabaseEntry = z.strictObject({
 });
 export type DatabaseEntry = z.infer<typeof DatabaseEntry>;
 
+/** The least that holds of any of these databases; undefined where none of them tells. */
+export function consistencyOf(databases: readonly Pick<DatabaseEntry, 'consistency'>[]): DatabaseEntry['consistency'] {
+  if (databases.some(({ consistency }) => consistency === 'crash-like')) return 'crash-like';
+  return databases.some(({ consistency }) => consistency === 'full') ? 'full' : undefined;
+}
+
+const WORDS = { full: 'fully consistent', 'crash-like': 'as after a power cut' };
+
+/** For people: `fully consistent`; empty where nothing is told. */
+export function consistencyWords(consistency: DatabaseEntry['consistency']): string {
+  return consistency ? WORDS[consistency] : '';
+}
+
 export const FileSetEntry = z.strictObject({
   name: z.string(),
   root: z.string(),
