@@ -1,15 +1,19 @@
+import { basename, join } from 'node:path';
 import { Readable } from 'node:stream';
 import type { RepositorySpec } from '../../src/core/plan.js';
 import type { Context, ListedFile } from '../contracts.js';
-import { COPY_ARGS, classifyRsync, LIST_ARGS, PROGRESS_ARGS, RSYNC_CODES } from '../tools/rsync.js';
+import { COPY_ARGS, classifyRsync, LIST_ARGS, PROGRESS_ARGS, RSYNC_CODES, remotePath, rshOf } from '../tools/rsync.js';
 import { IDLE_MS } from './lines.js';
+import { rsyncFailure } from './rsync-failure.js';
 import { entryOf, hashOf, linesOf, look } from './rsync-list.js';
+import { remoteOf } from './rsync-remote.js';
 import type { Tree } from './rsync-tree.js';
 
-/** What the tree holds now: an entry of the list that is gone is left out. */
-export async function* contents(tree: Tree): AsyncGenerator<ListedFile> {
+/** What the tree holds now: an entry of the list that is gone is left out. Of another machine's tree, what its list says. */
+export async function* contents(tree: Tree, byList: boolean): AsyncGenerator<ListedFile> {
   for await (const line of linesOf(tree.list)) {
-    const now = await look(tree.path, entryOf(line).path);
+    const entry = entryOf(line);
+    const now = byList ? entry : await look(tree.path, entry.path);
     if (now) yield { path: now.path.toString(), type: now.type, size: now.size, mtimeMs: now.mtimeMs };
   }
 }
@@ -23,11 +27,13 @@ export async function restore(
   ctx: Context,
 ): Promise<void> {
   const limit = repo.downloadLimit ? [`--bwlimit=${Math.max(1, Math.floor(repo.downloadLimit / 1024))}`] : [];
-  const { exitCode, stderrTail } = await ctx.run(
+  const ssh = remoteOf(repo, ctx);
+  const from = ssh ? remotePath(ssh, join(repo.location, basename(tree.dir), tree.id)) : tree.path;
+  const result = await ctx.run(
     'rsync',
     [
       ...[...COPY_ARGS, ...PROGRESS_ARGS, ...limit, '--recursive', ...(paths ? LIST_ARGS : [])],
-      ...[`${tree.path}/`, `${target}/`],
+      ...[...(ssh ? [`--rsh=${rshOf(ssh)}`] : []), `${from}/`, `${target}/`],
     ],
     {
       ok: RSYNC_CODES,
@@ -36,7 +42,10 @@ export async function restore(
       onLine: () => ctx.beat(),
     },
   );
+  const { exitCode, stderrTail } = result;
   const details = { tool: 'rsync', exitCode, stderrTail };
+  const failed = ssh && rsyncFailure(result, repo.name, ssh, ctx);
+  if (failed) throw failed;
   if (classifyRsync(exitCode, stderrTail, false) === 'DiskFull')
     throw ctx.fail('DiskFull', 'the disk of the restore filled up', { details });
   if (exitCode !== 0)

@@ -8,6 +8,7 @@ import { parseRsync } from '../tools/rsync.js';
 import { assertMounted, exists, onDisk, writeNote } from './location.js';
 import { backup } from './rsync-backup.js';
 import { check } from './rsync-check.js';
+import { fetchList, mirrored, mustBeHere, remoteOf } from './rsync-remote.js';
 import { contents, restore } from './rsync-restore.js';
 import { allTrees, findTree, removeTree, SAFE, treesOf, withdraw } from './rsync-tree.js';
 import { quote } from './shell.js';
@@ -28,7 +29,20 @@ async function located(repo: RepositorySpec, ctx: Context): Promise<void> {
   await assertMounted(repo, ctx);
 }
 
-async function open(repo: RepositorySpec, ctx: Context): Promise<void> {
+/** Opens it, and returns it as it can be read here: of another machine's, its marks have been copied. */
+async function open(repo: RepositorySpec, ctx: Context): Promise<RepositorySpec> {
+  const ssh = remoteOf(repo, ctx);
+  if (!ssh) {
+    await openHere(repo, ctx);
+    return repo;
+  }
+  const mirror = await mirrored(repo, ssh, ctx);
+  if (await exists(join(mirror.location, ROOT_MARK))) return mirror;
+  throw ctx.fail('RepositoryMissing', `there is no rsync repository for ${repo.name} on ${repo.host}`);
+}
+
+async function openHere(repo: RepositorySpec, ctx: Context): Promise<void> {
+  mustBeHere(repo, ctx);
   await located(repo, ctx);
   await onDisk(repo, ctx, async () => {
     if (!(await stat(repo.location)).isDirectory() || !(await exists(join(repo.location, ROOT_MARK))))
@@ -62,9 +76,10 @@ export const rsyncEngine: Engine = {
     return { rsync: rsync.version };
   },
 
-  open,
+  open: async (repo, ctx) => void (await open(repo, ctx)),
 
   async init(repo, ctx) {
+    mustBeHere(repo, ctx);
     await located(repo, ctx);
     await onDisk(repo, ctx, async () => {
       await mkdir(repo.location, { recursive: true, mode: 0o700 });
@@ -76,40 +91,49 @@ export const rsyncEngine: Engine = {
   },
 
   async backup(repo, request, ctx) {
-    await open(repo, ctx);
+    await openHere(repo, ctx);
     return backup(repo, request, ctx);
   },
 
   async list(repo, siteId, ctx) {
-    await open(repo, ctx);
-    const found = SAFE.test(siteId) ? await onDisk(repo, ctx, () => treesOf(repo, siteId, ctx)) : [];
-    return found.map(({ mark, whole }) => ({ ...mark.snapshot, repository: repo.name, complete: whole }));
+    const at = await open(repo, ctx);
+    const found = SAFE.test(siteId) ? await onDisk(repo, ctx, () => treesOf(at, siteId, ctx)) : [];
+    // Another machine's marks alone say that a copy was finished.
+    return found.map(({ mark, whole }) => ({
+      ...mark.snapshot,
+      repository: repo.name,
+      complete: whole || at !== repo,
+    }));
   },
 
   async sites(repo, ctx) {
-    await open(repo, ctx);
-    const trees = await onDisk(repo, ctx, () => allTrees(repo, ctx));
+    const at = await open(repo, ctx);
+    const trees = await onDisk(repo, ctx, () => allTrees(at, ctx));
     return [...new Set(trees.map(({ mark }) => mark.snapshot.siteId))].sort();
   },
 
   async *contents(repo, snapshot, ctx) {
-    await open(repo, ctx);
-    yield* contents(await findTree(repo, snapshot, ctx));
+    const tree = await findTree(await open(repo, ctx), snapshot, ctx);
+    const ssh = remoteOf(repo, ctx);
+    if (ssh) await fetchList(repo, ssh, tree, ctx);
+    yield* contents(tree, ssh !== undefined);
   },
 
   async restore(repo, snapshot, target, { paths }, ctx) {
-    await open(repo, ctx);
-    await restore(repo, await findTree(repo, snapshot, ctx), target, paths, ctx);
+    const tree = await findTree(await open(repo, ctx), snapshot, ctx);
+    const ssh = remoteOf(repo, ctx);
+    if (ssh) await fetchList(repo, ssh, tree, ctx);
+    await restore(repo, tree, target, paths, ctx);
     return countRestored(target, paths, ctx);
   },
 
   async check(repo, depth, part, ctx) {
-    await open(repo, ctx);
+    await openHere(repo, ctx);
     return onDisk(repo, ctx, () => check(repo, depth, part, ctx));
   },
 
   async forget(repo, ids, ctx) {
-    await open(repo, ctx);
+    await openHere(repo, ctx);
     return onDisk(repo, ctx, async () => {
       let freedBytes = 0;
       for (const { id, mark, dir, whole } of await allTrees(repo, ctx)) {
@@ -133,7 +157,7 @@ export const rsyncEngine: Engine = {
   },
 
   async stats(repo, ctx) {
-    await open(repo, ctx);
+    await openHere(repo, ctx);
     const { stdout } = await ctx.run('du', ['--summarize', '--block-size=1', '--', repo.location]);
     return { bytes: Number.parseInt(stdout, 10), snapshots: (await allTrees(repo, ctx)).length };
   },
