@@ -288,6 +288,11 @@ export interface Asked extends StepResult {
   changes: string[];
 }
 
+export interface Chosen extends StepResult {
+  /** As `parseAddress` takes them. */
+  sites: string[];
+}
+
 export interface FinishInput extends Pick<StepInput, 'site' | 'host'> {
   /** Absent where `prepare` failed: there is no frozen plan then. */
   hostId?: string;
@@ -315,6 +320,7 @@ export interface HostSteps {
   examine(input: ExamineInput): Promise<Examined>;
   turn(input: TurnInput): Promise<StepResult>;
   ask(input: AskInput): Promise<Asked>;
+  choose(input: { host: string; app?: string }): Promise<Chosen>;
   start(input: StartInput): Promise<Started>;
   part(input: PartInput): Promise<Part>;
   leave(input: StepInput): Promise<StepResult>;

@@ -4,6 +4,7 @@ import { alarm } from './steps/alarm.js';
 import { ask } from './steps/ask.js';
 import { check } from './steps/check.js';
 import { checkpoint } from './steps/checkpoint.js';
+import { choose } from './steps/choose.js';
 import { dump } from './steps/dump.js';
 import { examine } from './steps/examine.js';
 import { fetch } from './steps/fetch.js';
@@ -14,9 +15,9 @@ import { leave, part } from './steps/part.js';
 import { prepare } from './steps/prepare.js';
 import { prove } from './steps/prove.js';
 import { prune } from './steps/prune.js';
+import { repair } from './steps/repair.js';
 import { confirm, seal } from './steps/seal.js';
 import { shelter } from './steps/shelter.js';
-import { repair } from './steps/repair.js';
 import { start } from './steps/start.js';
 import { stop } from './steps/stop.js';
 import { store } from './steps/store.js';
@@ -33,6 +34,7 @@ export function hostSteps(deps: Deps): HostSteps {
     ask: ask(deps),
     check: check(deps),
     checkpoint: checkpoint(deps),
+    choose: choose(deps),
     dump: dump(deps),
     examine: examine(deps),
     finish: finish(deps),

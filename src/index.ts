@@ -1,6 +1,7 @@
 /** What a program of yours imports from `holdfast`; workflows import `requireBackup` from `holdfast/require-backup`. */
 
 export { connect } from './client/connect.js';
+export { startFleet } from './client/fleet.js';
 export {
   startBackup,
   startGuardedChange,

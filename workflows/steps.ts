@@ -60,6 +60,7 @@ const HOST_CLASS: Record<keyof HostSteps, keyof typeof CLASSES> = {
   examine: 'operation',
   turn: 'section',
   ask: 'short',
+  choose: 'first',
   start: 'start',
   alarm: 'short',
   finish: 'short',

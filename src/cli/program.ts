@@ -10,6 +10,7 @@ import { register as config } from './config.js';
 import type { Cli } from './context.js';
 import { register as dev } from './dev.js';
 import { register as explain } from './explain.js';
+import { register as fleet } from './fleet.js';
 import { register as guard } from './guard.js';
 import { register as history } from './history.js';
 import { register as init } from './init.js';
@@ -43,6 +44,7 @@ const COMMANDS: ((program: Command, cli: Cli) => void)[] = [
   restore,
   restoreTest,
   guard,
+  fleet,
   verify,
   prune,
   repair,

@@ -100,5 +100,23 @@ export const RepairInput = z.strictObject({
 });
 export type RepairInput = z.infer<typeof RepairInput>;
 
+const FLEET_CHOICES = 'must name sites, or say all, or an app: one of the three';
+export const FleetInput = z
+  .strictObject({
+    workflow: z.enum(['backup', 'restoreTest', 'verify', 'prune']),
+    sites: z.array(site).min(1).max(2000).optional(),
+    /** All sites of the hosts. */
+    all: z.literal(true).optional(),
+    /** All sites of one application. */
+    app: name.optional(),
+    /** Whose configs say which sites there are; default the local one. */
+    hosts: z.array(name).min(1).optional(),
+    concurrency: z.int().min(1).max(200).default(4),
+    perHost: z.int().min(1).max(200).default(1),
+    reason: z.string().max(200).optional(),
+  })
+  .refine(({ sites, all, app }) => [sites, all, app].filter((each) => each !== undefined).length === 1, FLEET_CHOICES);
+export type FleetInput = z.infer<typeof FleetInput>;
+
 export const WatchInput = z.strictObject({ site });
 export type WatchInput = z.infer<typeof WatchInput>;

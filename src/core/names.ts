@@ -6,7 +6,16 @@ export const TASK_QUEUE = 'holdfast';
 /** The host that a person with one machine never has to name. */
 export const DEFAULT_HOST = 'local';
 
-export const WORKFLOWS = ['backup', 'restore', 'restoreTest', 'verify', 'prune', 'repair', 'watch', 'guardedChange'] as const;
+export const WORKFLOWS = [
+  'backup',
+  'restore',
+  'restoreTest',
+  'verify',
+  'prune',
+  'repair',
+  'watch',
+  'guardedChange',
+] as const;
 export type WorkflowName = (typeof WORKFLOWS)[number];
 
 /** A site or repository name: lower case, digits and dashes, at most 40 characters. */
@@ -55,6 +64,11 @@ export function workflowId(workflow: WorkflowName, address: Address, at: Date): 
 
 export function workflowIdPrefix(workflow: WorkflowName, address: Address): string {
   return `${SLUG[workflow]}-${formatAddress(address)}`;
+}
+
+/** `fleet-backup-2026-11-21T03:00:00Z`. */
+export function fleetId(workflow: WorkflowName, at: Date): string {
+  return `fleet-${SLUG[workflow]}-${at.toISOString().slice(0, 19)}Z`;
 }
 
 /** What each of our schedules is called: `holdfast-backup-cms`; the prefix is how `schedule apply` knows its own. */

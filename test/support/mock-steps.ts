@@ -60,6 +60,7 @@ export function mockSteps(
     operate: async () => ({ ...said('operate'), verdict: 'done' }),
     examine: async () => ({ ...said('examine'), verdict: 'passed' }),
     turn: async () => said('turn'),
+    choose: async () => ({ ...said('choose'), sites: ['cms', 'wiki'] }),
     ask: async () => ({ ...said('ask'), changes: ['database: web_pages 4 → 3'] }),
     alarm: async () => said('alarm'),
     finish: async () => said('finish'),
