@@ -10,8 +10,9 @@ import { createLab, type Lab } from '../support/lab.js';
 import { strays } from '../support/lab-look.js';
 import { approve, runPlain, startPlain } from '../support/lab-runs.js';
 import { fingerprints } from '../support/lab-site.js';
+import { NO_MYSQL, openMysql } from '../support/mysql-server.js';
 import { type SeafileLab, seafileLab } from '../support/seafile-lab.js';
-import { MAIN } from '../support/seafile-site.js';
+import { MAIN, SECRET } from '../support/seafile-site.js';
 
 /*
  * Seafile with SQLite databases on a real server: backed up by its own rules, destroyed, restored, proven. One site; the
@@ -19,6 +20,8 @@ import { MAIN } from '../support/seafile-site.js';
  */
 
 let seafile: SeafileLab;
+let cloud: SeafileLab;
+const mysql = NO_MYSQL ? undefined : await openMysql();
 const opened = await createLab({
   engines: ['archive'],
   configure: (config, { dir }) => {
@@ -29,6 +32,14 @@ const opened = await createLab({
         ...{ app: 'seafile', root: seafile.root, ...seafile.lines, limits, repositories: ['local'] },
         restoreTest: { scratch: restoreTest.scratch, sample: '1/1' },
       },
+    };
+    if (!mysql) return;
+    cloud = seafileLab(join(dir, 'docker'), { layout: 'docker', sqlite: false });
+    const { socket, user } = mysql.spec('seafile', []);
+    config.sites.cloud = {
+      ...{ app: 'seafile', root: cloud.root, ...cloud.lines, limits, repositories: ['local'] },
+      options: { layout: 'docker', mysql: { socket, user } },
+      restoreTest: { scratch: restoreTest.scratch, sample: '1/1' },
     };
   },
 });
@@ -41,15 +52,16 @@ before(async () => {
 });
 after(async () => {
   if (!skip) await lab.end();
+  await mysql?.close();
 });
 
-const archives = () => join(lab.repositories.local!, 'files');
-const contents = () => {
-  const newest = readdirSync(archives())
+const archives = (site = 'files') => join(lab.repositories.local!, site);
+const contents = (site = 'files') => {
+  const newest = readdirSync(archives(site))
     .filter((name) => name.includes('.tar.'))
     .sort()
     .at(-1);
-  return execFileSync('tar', ['-tf', join(archives(), newest ?? '')])
+  return execFileSync('tar', ['-tf', join(archives(site), newest ?? '')])
     .toString()
     .split('\n');
 };
@@ -174,4 +186,50 @@ test('a set whose data did not get there in full is no snapshot: the latest is t
   const { out } = await lab.holdfast(['snapshots', 'files', '--json']);
   assert.equal((JSON.parse(out) as { snapshots: unknown[] }).snapshots.length, marks.length - 1);
   renameSync(`${newest}.aside`, newest);
+});
+
+const noServer = { skip: skip || NO_MYSQL };
+const SCHEMAS = ['ccnet', 'seafile', 'seahub'] as const;
+
+test(
+  'with MySQL it is backed up while it runs: one dated dump of all three databases, and proven',
+  noServer,
+  async () => {
+    for (const each of SCHEMAS) await mysql!.fill(`${each}_db`, `${cloud.sql[each].join(';\n')};`);
+    const report = await runPlain(lab, 'backup', { site: 'cloud' });
+    assert.equal(report.outcome, 'completed', report.said);
+    assert.deepEqual(cloud.calls(), [], 'it was never stopped');
+    const names = contents('cloud');
+    assert.ok(names.some((name) => /\/databases\/seafile\/seafile\.sql\.\d{8}T\d{6}Z$/.test(name)));
+    const proven = await runPlain(lab, 'restoreTest', { site: 'cloud' });
+    assert.match(proven.said, /^PROVEN/);
+    const evidence = (name: string) => proven.proof?.checks.find((check) => check.name === name)?.evidence ?? '';
+    assert.equal(evidence('libraries'), 'each of 3 libraries has its branch');
+    assert.equal(evidence('owners'), 'each of 3 owners has an account');
+    assert.match(evidence('block contents'), /^5 blocks/);
+  },
+);
+
+test('schemas and libraries that are gone come back in place', noServer, async () => {
+  const before = await fingerprints(cloud.root);
+  await mysql!.server.execute(
+    'DELETE FROM seafile_db.Branch; DROP TABLE ccnet_db.EmailUser; DELETE FROM seahub_db.share_fileshare;',
+  );
+  for (const name of readdirSync(cloud.root)) rmSync(join(cloud.root, name), { recursive: true });
+  const handle = await startPlain(lab, 'restore', { site: 'cloud' });
+  await approve(handle, 'cloud');
+  const report = await reportOf(handle);
+  assert.equal(report.outcome, 'completed', report.said);
+  assert.deepEqual(cloud.calls(), ['stop seahub', 'stop seafile', 'start seafile', 'start seahub']);
+  const found: string[] = [];
+  for await (const { id } of mysql!.server.rows<{ id: string }>(
+    `SELECT JSON_OBJECT('id', commit_id) FROM seafile_db.Branch WHERE repo_id = '${SECRET}' UNION ALL SELECT JSON_OBJECT('id', email) FROM ccnet_db.EmailUser`,
+  ))
+    found.push(id);
+  assert.deepEqual(found, [cloud.commits.secret, 'ann@example.org', 'bob@example.org']);
+  const kept = before.filter((line) => !line.includes('/pids/'));
+  assert.deepEqual(
+    (await fingerprints(cloud.root)).filter((line) => !line.includes('/pids/')),
+    kept,
+  );
 });

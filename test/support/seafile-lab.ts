@@ -25,7 +25,7 @@ export interface SeafileLab extends SeafileSite {
 /** An installation with its scripts, running. */
 export function seafileLab(dir: string, options?: SeafileOptions): SeafileLab {
   const tools = join(dir, 'scripts');
-  mkdirSync(tools, { mode: 0o755 });
+  mkdirSync(tools, { recursive: true, mode: 0o755 });
   for (const name of ['seahub', 'seafile']) {
     writeFileSync(join(tools, `${name}.sh`), SCRIPT, { mode: 0o755 });
     execFileSync(join(tools, `${name}.sh`), ['start']);
