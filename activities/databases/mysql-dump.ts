@@ -14,6 +14,8 @@ export interface Dumping {
   /** `none`: one transaction's view. `schema`: a schema's tables while it is dumped. `all`: every table of the server. */
   locks?: 'none' | 'schema' | 'all';
   fence?: Fence | undefined;
+  /** Of a wreck: what cannot be read is left out. */
+  force?: boolean;
 }
 
 const LOCKS = {
@@ -29,7 +31,7 @@ const WHAT = ['--routines', '--events', '--triggers', '--hex-blob', '--skip-dump
 export async function dumpText(
   { name, schemas }: Pick<MysqlSpec, 'name' | 'schemas'>,
   server: MysqlServer,
-  { rows, target, locks = 'none', fence }: Dumping,
+  { rows, target, locks = 'none', fence, force = false }: Dumping,
   ctx: Context,
 ): Promise<{ text: DumpText; bytes: number; sha256: string }> {
   const hash = createHash('sha256');
@@ -54,6 +56,7 @@ export async function dumpText(
   await server.dump(args, {
     onStdout: (stdout) => pipeline(stdout, watch, to()),
     ...(fence ? { fence } : {}),
+    force,
   });
   const text = reader.end();
   if (!text.whole) throw ctx.fail('DumpIncomplete', `the dump of ${name} does not end with "-- Dump completed"`);

@@ -4,8 +4,8 @@ import { type FailureDetails, isFailure } from '../../src/core/failures.js';
 import type { Context, Exchangeable, Fence } from '../contracts.js';
 import { type MysqlServer, type MysqlSpec, sqlName, sqlString, withMysql } from '../tools/mysql.js';
 import { dumpText } from './mysql-dump.js';
-import { changedSince, exchanged, KEPT, type Kept, keep, kept, lastChange, lock, lockOrFail } from './mysql-kept.js';
-import { countRows, dropsOf, schemasOf, tablesOf } from './mysql-look.js';
+import { changedSince, exchanged, KEPT, type Kept, keeping, kept, lastChange, lock, lockOrFail } from './mysql-kept.js';
+import { countRows, dropsOf, objectsOf, schemasOf, tablesOf } from './mysql-look.js';
 import { rehearsal, splitDump } from './mysql-split.js';
 import { readDump } from './mysql-text.js';
 
@@ -36,9 +36,10 @@ export const mysqlExchange: Exchangeable<MysqlSpec> = {
         advice: `name them as \`schemas\` of ${spec.name}, or restore into a directory`,
       });
     const staged = stagedFor(tag);
+    const names = spec.schemas.map(staged);
     return withMysql(spec, ctx, async (server) => {
       await lock(tag, server, ctx);
-      await dropSchemas(spec.schemas.map(staged), server);
+      await dropSchemas(names, server);
       const { data, objects } = splitDump(staged);
       const source = createReadStream(file, { highWaterMark: 1 << 20 });
       source.on('data', () => ctx.beat());
@@ -46,15 +47,13 @@ export const mysqlExchange: Exchangeable<MysqlSpec> = {
       await server.execute(source.pipe(data));
       await mayBeExchanged(spec, staged, server, ctx);
       await rehearse(spec, objects, staged, server, ctx);
-      const names = spec.schemas.map(staged);
-      const [loaded, changedAt] = [await countRows(names, server), await lastChange(names, server)];
-      const tables = await tablesIn(spec.schemas, staged, server);
-      await keep(staged(first(spec)), { tables, objects, counts: loaded, changedAt }, server);
-      const rows = Object.values(loaded).reduce((sum, each) => sum + each, 0);
-      const want = Object.values(text.fingerprint.tables).reduce((sum, each) => sum + each, 0);
-      if (rows !== want)
-        throw ctx.fail('RestoreFailed', `${spec.name}: ${rows} rows were loaded, the dump has ${want}`);
-      return { said: `${spec.name}: ${rows} rows in ${Object.keys(loaded).length} tables loaded beside the live ones` };
+      const [counts, changedAt] = [await countRows(names, server), await lastChange(names, server)];
+      const rows = sum(counts);
+      if (rows !== sum(text.fingerprint.tables))
+        throw ctx.fail('RestoreFailed', `${spec.name}: ${rows} rows were loaded, not ${sum(text.fingerprint.tables)}`);
+      const tables = await tablesBy(spec.schemas, staged, server);
+      await run(keeping(staged(first(spec)), { tables, objects, counted: text.objects, counts, changedAt }), server);
+      return { said: `${spec.name}: ${rows} rows in ${Object.keys(counts).length} tables loaded beside the live ones` };
     });
   },
 
@@ -73,27 +72,25 @@ export const mysqlExchange: Exchangeable<MysqlSpec> = {
           throw ctx.fail(
             'RestoreFailed',
             `the application had run on the restored ${spec.name} before it was taken back`,
-            {
-              advice: 'start the restore again',
-            },
+            { advice: 'start the restore again' },
           );
         before = await putAside(spec, aside, staged, fence, server, ctx);
       }
-      const script: string[] = [];
+      const moves: string[] = [];
+      const has = await state(spec, tag, server);
       for (const schema of spec.schemas) {
-        const [live, gone, comes] = [schema, aside(schema), staged(schema)];
-        const has = await state(live, gone, comes, server);
-        const old = before.tables[schema]?.filter((table) => has.live.has(table) && !has.aside.has(table)) ?? [];
-        const fresh = incoming.tables[schema]?.filter((table) => has.staged.has(table)) ?? [];
-        script.push(
-          ...(await dropsOf(schema, server)),
+        const [live, gone, comes] = [has(schema), has(aside(schema)), has(staged(schema))];
+        const old = before.tables[schema]?.filter((table) => live.has(table) && !gone.has(table)) ?? [];
+        const fresh = incoming.tables[schema]?.filter((table) => comes.has(table)) ?? [];
+        moves.push(
           ...renames([
-            ...old.map((table) => ({ table, from: live, to: gone })),
-            ...fresh.map((table) => ({ table, from: comes, to: live })),
+            ...old.map((table) => ({ table, from: schema, to: aside(schema) })),
+            ...fresh.map((table) => ({ table, from: staged(schema), to: schema })),
           ]),
         );
       }
-      await change(tag, [...script, ...incoming.objects, exchanged(staged(first(spec)))], server, fence);
+      const script = [...(await dropsOf(spec.schemas, server)), ...moves, ...incoming.objects];
+      await run([lockOrFail(tag), ...script, exchanged(staged(first(spec)))], server, fence);
     }),
 
   takeBack: (spec, tag, ctx) =>
@@ -103,30 +100,29 @@ export const mysqlExchange: Exchangeable<MysqlSpec> = {
       const before = await kept(aside(first(spec)), server);
       // Nothing is touched before all that leads back is kept.
       if (!before) return;
-      const script: string[] = [];
+      const moves: string[] = [];
+      const has = await state(spec, tag, server);
       for (const schema of spec.schemas) {
-        const [live, gone, comes] = [schema, aside(schema), staged(schema)];
-        const has = await state(live, gone, comes, server);
-        const isOld = (table: string) => before.tables[schema]?.includes(table) && !has.aside.has(table);
-        const back = [...has.live].filter((table) => !isOld(table));
-        const twice = back.filter((table) => has.staged.has(table));
-        script.push(
-          ...(await dropsOf(schema, server)),
+        const [live, gone, comes] = [has(schema), has(aside(schema)), has(staged(schema))];
+        const old = before.tables[schema] ?? [];
+        const back = [...live].filter((table) => !old.includes(table) || gone.has(table));
+        moves.push(
           // What the restored application made in a first and again in a second section: nobody asks for both.
-          ...twice.map((table) => `DROP TABLE ${sqlName(comes)}.${sqlName(table)};`),
-          `CREATE DATABASE IF NOT EXISTS ${sqlName(comes)};`,
+          ...back
+            .filter((table) => comes.has(table))
+            .map((table) => `DROP TABLE ${sqlName(staged(schema))}.${sqlName(table)};`),
           ...renames([
-            ...back.map((table) => ({ table, from: live, to: comes })),
-            ...(before.tables[schema] ?? [])
-              .filter((table) => has.aside.has(table))
-              .map((table) => ({ table, from: gone, to: live })),
+            ...back.map((table) => ({ table, from: schema, to: staged(schema) })),
+            ...old.filter((table) => gone.has(table)).map((table) => ({ table, from: aside(schema), to: schema })),
           ]),
         );
       }
-      await change(tag, [...script, ...before.objects], server);
+      await run([lockOrFail(tag), ...(await dropsOf(spec.schemas, server)), ...moves], server);
+      await makeAnew(spec, tag, before, server, ctx);
+      const left = await state(spec, tag, server);
       for (const schema of spec.schemas)
-        if ((await tablesOf(aside(schema), server)).some((table) => table !== KEPT))
-          throw ctx.fail('RestoreFailed', `tables are left in ${aside(schema)}`);
+        if (left(aside(schema)).size > 0)
+          throw ctx.fail('RestoreFailed', `tables of ${spec.name} are left in ${aside(schema)}`);
       await dropSchemas(spec.schemas.map(aside), server);
     }),
 
@@ -140,6 +136,27 @@ export const mysqlExchange: Exchangeable<MysqlSpec> = {
 
 const first = ({ schemas }: MysqlSpec): string => schemas[0] as string;
 
+const sum = (rows: Record<string, number>): number => Object.values(rows).reduce((all, each) => all + each, 0);
+
+/**
+ * Statements in one session. With the lock at their head, what an attempt that died left running in the server ends before them, and
+ * they end before what comes next.
+ */
+async function run(statements: readonly string[], server: MysqlServer, fence?: Fence): Promise<void> {
+  await server.execute(`${statements.join('\n')}\n`, fence ? { fence } : {});
+}
+
+/** What was broken before stays so: a view of what is not there cannot be made, and the application comes back without it. */
+async function makeAnew(spec: MysqlSpec, tag: string, before: Kept, server: MysqlServer, ctx: Context): Promise<void> {
+  await server.execute(`${[lockOrFail(tag), ...before.objects].join('\n')}\n`, { force: true });
+  const now = await objectsOf(spec.schemas, server);
+  for (const [what, count] of Object.entries(before.counted))
+    if ((now[what] ?? 0) < count)
+      ctx.note(
+        `${spec.name}: ${count - (now[what] ?? 0)} of ${count} ${what} could not be put back: it names what is not there`,
+      );
+}
+
 /** Keeps all that leads back, durable before anything is touched: the names of the tables, and the text of what cannot move. */
 async function putAside(
   spec: MysqlSpec,
@@ -152,14 +169,18 @@ async function putAside(
   const there = await schemasOf(spec.schemas, server);
   const { data, objects } = splitDump((schema) => schema);
   if (there.length > 0)
-    await dumpText({ ...spec, schemas: there }, server, { rows: false, target: data.resume(), fence }, ctx);
-  const tables = await tablesIn(spec.schemas, (schema) => schema, server);
+    await dumpText(
+      { ...spec, schemas: there },
+      server,
+      { rows: false, target: data.resume(), fence, force: true },
+      ctx,
+    );
+  const tables = await tablesBy(spec.schemas, (schema) => schema, server);
+  const before: Kept = { tables, objects, counted: await objectsOf(spec.schemas, server) };
   const create = spec.schemas.map((schema) => `CREATE DATABASE IF NOT EXISTS ${sqlName(aside(schema))};`);
   for (const schema of spec.schemas.filter((each) => !there.includes(each)))
     create.push(await createLike(schema, staged(schema), server));
-  await server.execute(`${create.join('\n')}\n`, { fence });
-  const before: Kept = { tables, objects };
-  await keep(aside(first(spec)), before, server, fence);
+  await run([...create, ...keeping(aside(first(spec)), before)], server, fence);
   return before;
 }
 
@@ -170,19 +191,21 @@ async function createLike(schema: string, like: string, server: MysqlServer): Pr
   return `CREATE DATABASE IF NOT EXISTS ${sqlName(schema)} CHARACTER SET ${charset} COLLATE ${collation};`;
 }
 
-async function tablesIn(
+/** Tables by the live schema's name, wherever they are now. */
+async function tablesBy(
   schemas: readonly string[],
   nameOf: (schema: string) => string,
   server: MysqlServer,
 ): Promise<Record<string, string[]>> {
-  const tables: Record<string, string[]> = {};
-  for (const schema of schemas) tables[schema] = await tablesOf(nameOf(schema), server);
-  return tables;
+  const tables = await tablesOf(schemas.map(nameOf), server);
+  return Object.fromEntries(schemas.map((schema) => [schema, tables(nameOf(schema))]));
 }
 
-async function state(live: string, aside: string, staged: string, server: MysqlServer) {
-  const names = async (schema: string) => new Set((await tablesOf(schema, server)).filter((name) => name !== KEPT));
-  return { live: await names(live), aside: await names(aside), staged: await names(staged) };
+/** The tables that each schema has now: live, staged and aside. */
+async function state({ schemas }: MysqlSpec, tag: string, server: MysqlServer) {
+  const names = [...schemas, ...schemas.map(stagedFor(tag)), ...schemas.map(asideFor(tag))];
+  const tables = await tablesOf(names, server);
+  return (schema: string) => new Set(tables(schema).filter((name) => name !== KEPT));
 }
 
 /** All moves of a schema in one statement: the server does all of them or none. */
@@ -194,10 +217,10 @@ function renames(moves: { table: string; from: string; to: string }[]): string[]
   return [`RENAME TABLE ${each.join(', ')};`];
 }
 
-async function dropSchemas(schemas: readonly string[], server: MysqlServer, fence?: Fence): Promise<void> {
+async function dropSchemas(schemas: readonly string[], server: MysqlServer): Promise<void> {
   const drops = schemas.map((schema) => `DROP DATABASE IF EXISTS ${sqlName(schema)};`);
   // Tables that refer to each other go in any order.
-  await server.execute(['SET FOREIGN_KEY_CHECKS = 0;', ...drops, ''].join('\n'), fence ? { fence } : {});
+  await run(['SET FOREIGN_KEY_CHECKS = 0;', ...drops], server);
 }
 
 /** Throws RestoreRefused: a foreign key from one schema into another follows the table that is put aside. */
@@ -233,7 +256,7 @@ async function rehearse(
   ctx: Context,
 ): Promise<void> {
   try {
-    await server.execute(`${rehearsal(objects, staged).join('\n')}\n`);
+    await run(rehearsal(objects, staged), server);
   } catch (cause) {
     // What refers to another schema's live table may find it only once that is restored too.
     if (!isFailure(cause, 'DatabaseMissing')) {
@@ -245,12 +268,5 @@ async function rehearse(
       });
     }
   }
-  const drops: string[] = [];
-  for (const schema of spec.schemas) drops.push(...(await dropsOf(staged(schema), server)));
-  await server.execute(`${drops.join('\n')}\n`);
-}
-
-/** One session: what an attempt that died left running in the server ends before it, and it ends before the next. */
-async function change(tag: string, statements: string[], server: MysqlServer, fence?: Fence): Promise<void> {
-  await server.execute(`${[lockOrFail(tag), ...statements].join('\n')}\n`, fence ? { fence } : {});
+  await run(await dropsOf(spec.schemas.map(staged), server), server);
 }

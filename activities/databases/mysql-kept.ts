@@ -1,7 +1,8 @@
 import { z } from 'zod';
+import { isFailure } from '../../src/core/failures.js';
 import type { Context, Fence } from '../contracts.js';
 import { type MysqlServer, sqlName, sqlString } from '../tools/mysql.js';
-import { countRows, tablesOf } from './mysql-look.js';
+import { countRows } from './mysql-look.js';
 
 /** The table in a staged or put-aside schema that says what is what. */
 export const KEPT = 'holdfast_exchange';
@@ -11,6 +12,8 @@ const Kept = z.object({
   tables: z.record(z.string(), z.array(z.string())),
   /** Statements that make views, triggers, routines and events anew. */
   objects: z.array(z.string()),
+  /** How many of them there were, of each kind and schema. */
+  counted: z.record(z.string(), z.int()),
   /** Of what was staged: rows per table, and when the last one changed, to tell whether an application has worked on it. */
   counts: z.record(z.string(), z.int()).optional(),
   changedAt: z.string().optional(),
@@ -24,24 +27,25 @@ const PIECE = 400_000;
 
 const where = (schema: string) => `${sqlName(schema)}.${sqlName(KEPT)}`;
 
-/** Writes it whole or not at all. */
-export async function keep(schema: string, what: Kept, server: MysqlServer, fence?: Fence): Promise<void> {
+/** Statements that write it whole or not at all. */
+export function keeping(schema: string, what: Kept): string[] {
   const hex = Buffer.from(JSON.stringify(what)).toString('hex');
   const pieces: string[] = [];
   for (let at = 0; at < hex.length; at += PIECE) pieces.push(hex.slice(at, at + PIECE));
-  const script = [
+  return [
     `CREATE TABLE IF NOT EXISTS ${where(schema)} (n INT NOT NULL AUTO_INCREMENT PRIMARY KEY, kind VARCHAR(16) NOT NULL, text LONGBLOB NOT NULL) ENGINE=InnoDB;`,
     'START TRANSACTION;',
     ...pieces.map((piece) => `INSERT INTO ${where(schema)} (kind, text) VALUES ('kept', 0x${piece});`),
     'COMMIT;',
   ];
-  await server.execute(`${script.join('\n')}\n`, fence ? { fence } : {});
 }
 
 /** What was kept there; undefined where nothing was, or not to its end. */
 export async function kept(schema: string, server: MysqlServer): Promise<Kept | undefined> {
-  if (!(await tablesOf(schema, server)).includes(KEPT)) return undefined;
-  const rows = await server.query(`SELECT kind, HEX(text) FROM ${where(schema)} ORDER BY n;`);
+  const rows = await server.query(`SELECT kind, HEX(text) FROM ${where(schema)} ORDER BY n;`).catch((error) => {
+    if (isFailure(error, 'DatabaseMissing')) return [];
+    throw error;
+  });
   const hex = rows.filter(([kind]) => kind === 'kept').map(([, text]) => text);
   if (hex.length === 0) return undefined;
   const what = Kept.parse(JSON.parse(Buffer.from(hex.join(''), 'hex').toString('utf8')));

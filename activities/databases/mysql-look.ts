@@ -44,12 +44,13 @@ export async function sizeAndKind(
   };
 }
 
-/** Tables of a schema (sequences too), in no order; none where there is no such schema. */
-export async function tablesOf(schema: string, server: MysqlServer): Promise<string[]> {
+/** Tables per schema (sequences too), in no order; none where there is no such schema. */
+export async function tablesOf(schemas: readonly string[], server: MysqlServer): Promise<(schema: string) => string[]> {
   const rows = await server.query(
-    `SELECT TABLE_NAME FROM information_schema.TABLES WHERE ${IN('TABLE_SCHEMA', [schema])} AND TABLE_TYPE NOT LIKE '%VIEW';`,
+    `SELECT TABLE_SCHEMA, TABLE_NAME FROM information_schema.TABLES
+     WHERE ${IN('TABLE_SCHEMA', schemas)} AND TABLE_TYPE NOT LIKE '%VIEW';`,
   );
-  return rows.map(([table]) => table ?? '');
+  return (schema) => rows.filter(([of]) => of === schema).map(([, table]) => table ?? '');
 }
 
 /** Rows per table (`schema.table`), in one view of the data. */
@@ -78,13 +79,13 @@ export async function objectsOf(schemas: readonly string[], server: MysqlServer)
   return Object.fromEntries((await server.query(sql)).map(([key = '', count]) => [key, Number(count)]));
 }
 
-/** The statements that remove a schema's views, triggers, routines and events. */
-export async function dropsOf(schema: string, server: MysqlServer): Promise<string[]> {
-  const sql = objects([schema])
-    .map(({ kind, from, name }) => `SELECT ${kind}, ${name} ${from};`)
+/** The statements that remove the schemas' views, triggers, routines and events. */
+export async function dropsOf(schemas: readonly string[], server: MysqlServer): Promise<string[]> {
+  const sql = objects(schemas)
+    .map(({ kind, schema, name, from }) => `SELECT ${kind}, ${schema}, ${name} ${from};`)
     .join('\n');
   return (await server.query(sql)).map(
-    ([kind, name = '']) => `DROP ${kind} IF EXISTS ${sqlName(schema)}.${sqlName(name)};`,
+    ([kind, schema = '', name = '']) => `DROP ${kind} IF EXISTS ${sqlName(schema)}.${sqlName(name)};`,
   );
 }
 

@@ -16,7 +16,7 @@ const KINDS: Kind[] = [
     what: (name) => `the server of ${name} refuses this user or password`,
   },
   {
-    codes: [1044, 1142, 1143, 1227, 1370, 1410, 1419, 1356],
+    codes: [1044, 1142, 1143, 1227, 1370, 1410, 1419],
     type: 'DatabaseDenied',
     what: (name) => `the account of ${name} lacks a right that this needs`,
     advice: 'grant it; the log named in the details says which',
@@ -37,6 +37,12 @@ const KINDS: Kind[] = [
     codes: [126, 127, 144, 145, 1034, 1035, 1194, 1195, 1712, 1877],
     type: 'DatabaseCorrupt',
     what: (name) => `a table of ${name} is damaged`,
+  },
+  {
+    codes: [1356],
+    type: 'DatabaseCorrupt',
+    what: (name) => `a view of ${name} refers to what is not there`,
+    advice: 'repair or drop the view that the log named in the details names',
   },
   { codes: [28, 1021, 1114], type: 'DiskFull', what: () => "the server's disk is full" },
 ];

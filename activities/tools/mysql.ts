@@ -14,7 +14,10 @@ const DUMPERS = ['mariadb-dump', 'mysqldump'];
 const PACKET = '--max-allowed-packet=1G';
 const BATCH = ['--batch', '--skip-column-names', '--quick', '--local-infile=0'];
 
-type Options = Pick<RunOptions, 'fence' | 'onStdout' | 'onLine'>;
+type Options = Pick<RunOptions, 'fence' | 'onStdout'> & {
+  /** What fails is left out, and the rest goes on. */
+  force?: boolean;
+};
 
 /** A server, as its own programs reach it: a configured one, or a throw-away. Errors are failures of the catalogue. */
 export interface MysqlServer {
@@ -85,7 +88,9 @@ export function serverOf(run: Run, name: string, ctx: Context): MysqlServer {
     },
     async execute(script, options = {}) {
       // Else the client would act on `\!` and the like in what is data.
-      await call(CLIENTS, [...BATCH, '--binary-mode'], { ...options, input: script });
+      const { force, ...rest } = options;
+      const how = force ? { args: ['--force'], ok: [0, 1] } : { args: [], ok: [0] };
+      await call(CLIENTS, [...BATCH, '--binary-mode', ...how.args], { ...rest, ok: how.ok, input: script });
     },
     rows: (sql) => streamed((onStdout) => call(CLIENTS, [...BATCH, '--raw'], { onStdout, input: `${sql};\n` })),
     async dump(args, options) {
@@ -93,9 +98,10 @@ export function serverOf(run: Run, name: string, ctx: Context): MysqlServer {
       // Oracle's own: its defaults ask for more rights, and write statements that no other server takes.
       const oracle = /MariaDB/i.test(version) ? [] : ['--set-gtid-purged=OFF'];
       const major = Number(/Ver (\d+)/.exec(version)?.[1] ?? 0);
-      await call(DUMPERS, [...oracle, ...(oracle.length > 0 && major >= 8 ? ['--column-statistics=0'] : []), ...args], {
-        ...options,
-      });
+      const statistics = oracle.length > 0 && major >= 8 ? ['--column-statistics=0'] : [];
+      const { force, ...rest } = options;
+      const how = force ? { args: ['--force'], ok: [0, 2] } : { args: [], ok: [0] };
+      await call(DUMPERS, [...oracle, ...statistics, ...how.args, ...args], { ...rest, ok: how.ok });
     },
     async versions() {
       const [client, dumper] = [await find(CLIENTS), await find(DUMPERS)];
