@@ -1,4 +1,5 @@
 import { stringify } from 'yaml';
+import { presetOf } from '../apps/presets.js';
 import type { Found } from './init-discover.js';
 
 export interface Choices extends Found {
@@ -12,6 +13,7 @@ export interface Choices extends Found {
 export function initText({ name, app, root, service, databases, engine, location, key, timezone }: Choices): string {
   const password = key ? `, password: { file: ${scalar(key)} }` : '';
   const options = databases.length > 0 ? { databases: databases.map((path) => ({ kind: 'sqlite', path })) } : undefined;
+  const { why, schedule, objectives } = presetOf(app);
   return `# yaml-language-server: $schema=./holdfast.schema.json
 # (for editors: holdfast config schema > holdfast.schema.json; every key: docs/configuration.md)
 version: 1
@@ -34,10 +36,9 @@ sites:
     root: ${scalar(root)}
     service: ${flow(service)}
 ${app === 'generic' ? '    # How to see that it is up again:\n    # health: { http: "http://127.0.0.1:8080/" }\n' : ''}${options ? `    options: ${flow(options)}\n` : ''}    repositories: [main]
-    # A cron line or a word; words get a time of the night of their own. Made so by: holdfast schedule apply
-    schedule: { backup: daily, verify: weekly, restoreTest: monthly }
+${why.map((line) => `    # ${line}\n`).join('')}    schedule: ${flow(schedule)}
     # What you ask of it: breaking one raises an alarm.
-    objectives: { maxAge: 26h, maxProofAge: 35d }
+    objectives: ${flow(objectives)}
 `;
 }
 

@@ -3,6 +3,7 @@ import { mkdir, mkdtemp, readFile, realpath, rm, stat, writeFile } from 'node:fs
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, it } from 'node:test';
+import { parse } from 'yaml';
 import { register } from '../../../src/cli/init.js';
 import { loadConfig } from '../../../src/config/load.js';
 import { runCommand } from '../../support/config-cli.js';
@@ -86,6 +87,21 @@ describe('holdfast init', () => {
     file = join(site, 'holdfast.yaml');
     assert.equal((await init('--none', '--engine', 'restic')).code, 0);
     assert.equal((await stat(join(dir, '.config/holdfast/restic.key'))).mode & 0o777, 0o600);
+  });
+
+  it("writes the schedules of each application's own document", async () => {
+    const asked: [string, string][] = [
+      ['generic', 'daily'],
+      ['seafile', '0 3 * * *'],
+      ['mediagit', '0 2 * * *'],
+      ['varasto', 'hourly'],
+    ];
+    for (const [app, backup] of asked) {
+      const { out } = await init('--none', '--dry-run', '--engine', 'archive', '--app', app);
+      const { sites } = parse(out) as { sites: Record<string, { schedule: object }> };
+      assert.deepEqual(sites['my-videos']?.schedule, { backup, verify: 'weekly', restoreTest: 'monthly' });
+    }
+    assert.match((await init('--none', '--dry-run', '--app', 'mediagit')).out, /# MediaGit's recovery plan: daily/);
   });
 
   it('only shows it with --dry-run', async () => {
