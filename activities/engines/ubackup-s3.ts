@@ -116,8 +116,10 @@ export function s3Store(repo: RepositorySpec): Store {
     },
 
     async make(ctx) {
+      const place = parseS3(repo.location);
+      const bucket = `${REMOTE}:${place?.path.split('/')[0] ?? ''}`;
       // One that is there already is no failure; one that this key may not make shows at the first object.
-      await call(['mkdir', at('')], ctx);
+      await call(['mkdir', bucket], ctx, place ? { env: remoteEnv(place, { makeBucket: true }) } : {});
     },
   };
 }

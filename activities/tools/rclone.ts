@@ -22,7 +22,7 @@ export function parseS3(location: string): S3Place | undefined {
 }
 
 /** What describes the remote, without credentials. */
-export function remoteEnv({ endpoint }: S3Place): Record<string, string> {
+export function remoteEnv({ endpoint }: S3Place, { makeBucket = false } = {}): Record<string, string> {
   const name = `RCLONE_CONFIG_${REMOTE.toUpperCase()}`;
   return {
     // Nothing of a person's own configuration.
@@ -32,7 +32,7 @@ export function remoteEnv({ endpoint }: S3Place): Record<string, string> {
     [`${name}_ENDPOINT`]: endpoint,
     [`${name}_ENV_AUTH`]: 'true',
     // A key that may write objects need not be one that may make or look at buckets.
-    [`${name}_NO_CHECK_BUCKET`]: 'true',
+    [`${name}_NO_CHECK_BUCKET`]: String(!makeBucket),
     RCLONE_RETRIES: '3',
     RCLONE_LOW_LEVEL_RETRIES: '3',
     RCLONE_CONTIMEOUT: '20s',
@@ -40,7 +40,7 @@ export function remoteEnv({ endpoint }: S3Place): Record<string, string> {
 }
 
 const WORDS: [RegExp, FailureType][] = [
-  [/NoSuchBucket|directory not found|object not found|status code: 404/, 'RepositoryMissing'],
+  [/NoSuchBucket|directory not found|object not found|or doesn't exist|status code: 404/, 'RepositoryMissing'],
   [
     /AccessDenied|InvalidAccessKeyId|SignatureDoesNotMatch|NoCredentialProviders|Forbidden|status code: 403/,
     'RepositoryDenied',

@@ -1,5 +1,4 @@
 import { execFileSync } from 'node:child_process';
-import { generateKeyPairSync } from 'node:crypto';
 import { existsSync } from 'node:fs';
 import { lstat, mkdir, open, readdir, readFile, stat, writeFile } from 'node:fs/promises';
 import { dirname, join, relative } from 'node:path';
@@ -8,12 +7,9 @@ import { ubackupEngine } from '../../../activities/engines/ubackup.js';
 import type { DatabaseEntry } from '../../../src/core/manifest.js';
 import { RepositorySpec } from '../../../src/core/plan.js';
 import { engineSuite } from '../../conformance/engine-suite.js';
+import { rsaPair } from '../../support/varasto-site.js';
 
-const pair = generateKeyPairSync('rsa', {
-  modulusLength: 2048,
-  publicKeyEncoding: { type: 'pkcs1', format: 'pem' },
-  privateKeyEncoding: { type: 'pkcs1', format: 'pem' },
-});
+const pair = rsaPair();
 
 async function repository(location: string): Promise<RepositorySpec> {
   const file = `${location}.key`;
