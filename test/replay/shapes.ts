@@ -34,16 +34,20 @@ async function hang(): Promise<never> {
 }
 
 const captured = { ...said('dump'), capturedAt: '2026-11-21T03:00:00.000Z' };
-const approval = async (handle: WorkflowHandle): Promise<void> => {
+const approval = (handle: WorkflowHandle) => sent(handle, 'approve', { site: 'cms', snapshot: 'abcdef0123456789' });
+const decision = (action: string) => (handle: WorkflowHandle) => sent(handle, 'decide', { site: 'cms', action });
+
+/** Until the run takes it: before it asks, it refuses. */
+async function sent(handle: WorkflowHandle, update: string, answer: object): Promise<void> {
   for (;;) {
-    const sent = await handle.executeUpdate('approve', { args: [{ site: 'cms', snapshot: 'abcdef0123456789' }] }).then(
+    const taken = await handle.executeUpdate(update, { args: [answer] }).then(
       () => true,
       () => false,
     );
-    if (sent) return;
+    if (taken) return;
     await sleep(100);
   }
-};
+}
 
 export const SHAPES: Record<string, () => Shape> = {
   'backup-completed': () => ({ workflow: 'backup', input: { site: 'cms' }, steps: mockSteps().steps }),
@@ -129,5 +133,42 @@ export const SHAPES: Record<string, () => Shape> = {
     steps: mockSteps({}, { repositories: two }).steps,
   }),
   repair: () => ({ workflow: 'repair', input: { site: 'cms' }, steps: mockSteps().steps }),
+  'guarded-change-made': () => ({
+    workflow: 'guardedChange',
+    input: { site: 'cms', operation: 'update' },
+    steps: mockSteps({}, { repositories: two, operation: { writes: 'held' } }).steps,
+  }),
+  'guarded-change-rolled-back': () => ({
+    workflow: 'guardedChange',
+    input: { site: 'cms', operation: 'update' },
+    steps: mockSteps(
+      { operate: async () => ({ ...said('operate'), verdict: 'failed' }) },
+      { operation: { writes: 'held' } },
+    ).steps,
+  }),
+  'guarded-change-unknown-kept': () => ({
+    workflow: 'guardedChange',
+    input: { site: 'cms', operation: 'update' },
+    steps: mockSteps(
+      { operate: async () => ({ ...said('operate'), verdict: 'unknown' }) },
+      { operation: { writes: 'held' } },
+    ).steps,
+    act: decision('keep'),
+  }),
+  'guarded-change-open-rolled-back': () => ({
+    workflow: 'guardedChange',
+    input: { site: 'cms', operation: 'update' },
+    steps: mockSteps(
+      { operate: async () => ({ ...said('operate'), verdict: 'failed' }) },
+      { operation: { writes: 'open' } },
+    ).steps,
+    act: decision('rollBack'),
+  }),
+  'guarded-change-repeated': () => ({
+    workflow: 'guardedChange',
+    input: { site: 'cms', operation: 'update' },
+    steps: mockSteps({ dump: fails('SectionRevoked')(captured) }, { operation: { writes: 'held' } }).steps,
+  }),
+  fleet: () => ({ workflow: 'fleet', input: { workflow: 'verify', all: true, perHost: 2 }, steps: mockSteps().steps }),
   watch: () => ({ workflow: 'watch', input: { site: 'cms' }, steps: mockSteps().steps }),
 };
