@@ -1,0 +1,129 @@
+import assert from 'node:assert/strict';
+import { chmodSync, existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { after, before, test } from 'node:test';
+import { createLab, type Lab } from '../support/lab.js';
+import { approve, runPlain, startPlain } from '../support/lab-runs.js';
+import { openPostgres, type Postgres } from '../support/postgres.js';
+
+/*
+ * A site of parts by config alone, on a real Temporal and a real PostgreSQL: a database in a server, one behind a program, and files. Backed up,
+ * destroyed, proven, and restored in place.
+ */
+
+const server = await openPostgres();
+const opened = typeof server === 'string' ? server : await createLab({ engines: ['archive'] });
+const skip = typeof opened === 'string' ? opened : false;
+const [lab, postgres] = [opened as Lab, server as Postgres];
+const opts = { skip };
+
+const APP = `#!/bin/sh
+cd "$(dirname "$0")"
+case $1 in
+  start) touch running ;;
+  stop) rm -f running ;;
+  status) [ -e running ] || exit 3 ;;
+  export) cat ledger.txt ;;
+  import) cat >ledger.new && mv ledger.new ledger.txt ;;
+esac
+`;
+const LEDGER = 'one\ntwo\n# end\n';
+const root = skip ? '' : join(lab.dir, 'wiki');
+const inRoot = (name: string) => join(root, name);
+const rows = () => postgres.sql('wiki', "SELECT string_agg(text, ',' ORDER BY id) FROM notes");
+
+before(async () => {
+  if (skip) return;
+  mkdirSync(inRoot('files'), { recursive: true });
+  writeFileSync(inRoot('app.sh'), APP);
+  chmodSync(inRoot('app.sh'), 0o755);
+  writeFileSync(inRoot('ledger.txt'), LEDGER);
+  writeFileSync(inRoot('files/a.txt'), 'a file');
+  writeFileSync(inRoot('running'), '');
+  postgres.sql('postgres', 'CREATE DATABASE wiki');
+  postgres.sql(
+    'wiki',
+    "CREATE TABLE notes (id serial PRIMARY KEY, text text); INSERT INTO notes (text) VALUES ('x'), ('y')",
+  );
+  await lab.configure(({ sites }) => {
+    const does = (word: string) => ['./app.sh', word];
+    sites.wiki = {
+      app: 'generic',
+      root,
+      service: { command: { stop: does('stop'), start: does('start'), status: does('status') } },
+      options: {
+        databases: [
+          {
+            kind: 'postgres',
+            database: 'wiki',
+            socket: postgres.dir,
+            user: 'postgres',
+            password: { file: postgres.passwordFile },
+          },
+          { kind: 'command', name: 'ledger', dump: does('export'), load: does('import'), ends: '# end' },
+        ],
+        files: [{ name: 'files', path: 'files' }],
+        exclude: ['app.sh', 'ledger.txt', 'running'],
+      },
+      repositories: ['local'],
+      limits: { reserve: '10MB' },
+      restoreTest: { scratch: lab.scratch, sample: '1/1' },
+    };
+  });
+  await lab.startWatchdog();
+  await lab.startWorker();
+});
+after(async () => {
+  if (typeof opened !== 'string') await lab.end();
+  if (typeof server !== 'string') await postgres.end();
+});
+
+test('a site of a server, a program and files is backed up with nothing uncovered', opts, async () => {
+  const report = await runPlain(lab, 'backup', { site: 'wiki' });
+  assert.equal(report.outcome, 'completed', report.said);
+  assert.deepEqual(report.uncovered, []);
+  assert.deepEqual(
+    report.repositories.map(({ level }) => level),
+    ['verified'],
+  );
+  assert.ok(existsSync(inRoot('running')));
+});
+
+test('a restore test loads each of them, and counts what it finds', opts, async () => {
+  const report = await runPlain(lab, 'restoreTest', { site: 'wiki' });
+  assert.equal(
+    report.outcome,
+    'completed',
+    `${report.said} ${JSON.stringify(report.proof?.checks.filter(({ ok }) => !ok))}`,
+  );
+  const evidence = Object.fromEntries(report.proof?.checks.map(({ name, evidence }) => [name, evidence]) ?? []);
+  assert.match(evidence['wiki: rows'] ?? '', /^2 rows, as in the manifest/);
+  assert.match(evidence['ledger: rows'] ?? '', /^3 rows, as in the manifest/);
+});
+
+test('what was destroyed comes back in place, all of it', opts, async () => {
+  postgres.sql('postgres', 'DROP DATABASE wiki');
+  writeFileSync(inRoot('ledger.txt'), 'gone\n');
+  rmSync(inRoot('files'), { recursive: true });
+  const handle = await startPlain(lab, 'restore', { site: 'wiki' });
+  assert.match(await approve(handle, 'wiki'), /goes ahead/);
+  const report = await handle.result();
+  assert.equal(report.outcome, 'completed', report.said);
+  assert.equal(rows(), 'x,y');
+  assert.equal(readFileSync(inRoot('ledger.txt'), 'utf8'), LEDGER);
+  assert.equal(readFileSync(inRoot('files/a.txt'), 'utf8'), 'a file');
+  assert.ok(existsSync(inRoot('running')));
+});
+
+test('one that only changed is exchanged too; the state from before is kept aside', opts, async () => {
+  postgres.sql('wiki', "INSERT INTO notes (text) VALUES ('later')");
+  const handle = await startPlain(lab, 'restore', { site: 'wiki', only: ['wiki'] });
+  await approve(handle, 'wiki');
+  const report = await handle.result();
+  assert.equal(report.outcome, 'completed', report.said);
+  assert.equal(rows(), 'x,y');
+  const aside = postgres.sql('postgres', "SELECT datname FROM pg_database WHERE datname LIKE 'holdfast%'");
+  assert.match(aside, /^holdfast_old_\w+$/);
+  postgres.sql('postgres', `ALTER DATABASE ${aside} ALLOW_CONNECTIONS true`);
+  assert.equal(postgres.sql(aside, 'SELECT count(*) FROM notes'), '3');
+});
