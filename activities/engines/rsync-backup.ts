@@ -47,6 +47,10 @@ export async function backup(repo: RepositorySpec, request: BackupRequest, ctx: 
     await clearLeftovers(dir, ctx);
     const tree = join(dir, `${id}.partial`);
     const earlier = await treesOf(repo, siteId, ctx);
+    if (earlier.some((each) => each.id === id && each.mark.snapshot.captureId !== captureId))
+      throw ctx.fail('SnapshotDiffers', `another capture has the name ${id} in ${repo.name}`, {
+        advice: 'nothing was replaced; start the backup again',
+      });
     const partials = (await partialsIn(dir)).map((name) => join(dir, name)).filter((path) => path !== tree);
     const suspect = await exists(join(dir, SUSPECT));
     const asked = join(request.workDir, `${id}.asked`);

@@ -17,7 +17,7 @@ export function remoteOf({ host, ssh }: RepositorySpec, ctx: Context): SshSpec |
 export function mustBeHere(repo: RepositorySpec, ctx: Context): void {
   if (repo.host !== undefined && repo.host !== ctx.host)
     throw ctx.fail('InvalidConfig', `repository ${repo.name} is on ${repo.host}`, {
-      advice: `the worker of ${repo.host} does this; look at \`host\` in the config`,
+      advice: 'its own worker does this; with `ssh` this host can read what is there (docs/hosts.md)',
     });
 }
 

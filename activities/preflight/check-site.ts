@@ -5,7 +5,7 @@ import type { Config } from '../../src/config/schema.js';
 import { formatBytes } from '../../src/core/durations.js';
 import { isFailure } from '../../src/core/failures.js';
 import { type Finding, failed, ok, tried, warn } from '../../src/core/findings.js';
-import type { Plan, RepositorySpec } from '../../src/core/plan.js';
+import { livesElsewhere, type Plan, type RepositorySpec } from '../../src/core/plan.js';
 import { checks as appChecks } from '../checks/index.js';
 import type { Context } from '../contracts.js';
 import { databases } from '../databases/index.js';
@@ -96,13 +96,15 @@ async function checkRepository(
 ): Promise<Finding> {
   const about = `${site}: repository ${repository.name}`;
   const engine = engines[repository.engine];
+  const away = livesElsewhere(repository, ctx.host);
+  if (away && !repository.ssh) return ok(about, `on ${repository.host}, whose own config has it`);
   try {
     const tools = await engine.preflight(repository, ctx);
     try {
       await engine.open(repository, ctx);
     } catch (error) {
       if (!isFailure(error, 'RepositoryMissing')) throw error;
-      if (!init)
+      if (!init || away)
         return warn(about, 'nothing is there yet; the first backup creates it, or do it now', 'holdfast check --init');
       await engine.init(repository, ctx);
       return ok(about, `${versions(tools)}created`);

@@ -5,6 +5,7 @@ import { loadConfig } from '../../src/config/load.js';
 import { derivePlan } from '../../src/config/plan.js';
 import type { Config } from '../../src/config/schema.js';
 import { isFailure } from '../../src/core/failures.js';
+import { NAME } from '../../src/core/names.js';
 import { livesElsewhere, type Plan, type RepositorySpec } from '../../src/core/plan.js';
 import type { StepResult } from '../../src/core/report.js';
 import type { Part, PartInput, StepInput } from '../api.js';
@@ -24,6 +25,8 @@ import { keepText } from './keep-text.js';
 export const part = (deps: Deps) =>
   step<PartInput, Part>(deps, 'part', async (input, env) => {
     const { ctx } = env;
+    // It becomes part of a path there.
+    if (!NAME.test(input.of.site)) throw ctx.fail('InvalidInput', 'the name of the site is none');
     const [config, name] = await findPart(input, env);
     const whole = derivePlan(config, name, { entries: [], volumes: [] }, { host: deps.host });
     const repository = whole.repositories.find((each) => each.name === input.repository);

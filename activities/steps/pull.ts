@@ -32,6 +32,11 @@ export async function pulled(
       const manifest = await manifestThere(input, pull, env);
       const staged = manifest.databases.reduce((sum, database) => sum + database.bytes, 0);
       await spaceFor(`repository ${repository.name}`, repository.location, staged, plan, ctx);
+      // What is there under this capture stays: nobody gets a finished tree replaced by asking for it again.
+      const there = (await engine.list(repository, plan.siteId, ctx)).find(
+        (each) => each.captureId === input.captureId && each.complete,
+      );
+      if (there) return { snapshot: there, bytes: there.bytes ?? staged, addedBytes: 0, files: filesOf(manifest) };
       const workDir = await cacheDir(deps.state, repository.name);
       const { runId, kind, staging } = manifest;
       const request = { paths: [staging], exclude: [], manifest, runId, kind, workDir, from: pull.ssh };
@@ -48,6 +53,10 @@ export async function pulled(
     said: `${shortId(snapshot)}: ${files} files, ${formatBytes(bytes)}, ${formatBytes(addedBytes)} new, ${from}`,
     ...{ snapshot, bytes, addedBytes, files },
   };
+}
+
+function filesOf({ databases, fileSets }: Manifest): number {
+  return databases.length + fileSets.reduce((sum, { files }) => sum + files, 0);
 }
 
 /** What the other host has staged, and that it is what this run captured. */

@@ -30,6 +30,7 @@ export async function checkMachine(config: PartlyConfig, configFile: string, mac
   const work: Promise<Finding[]>[] = [checkTrusted(configFile, [], 'this file', machine)];
   for (const [name, site] of entries(here.sites))
     if (all && site.root) work.push(checkRoot(site.root, ['sites', name, 'root']));
+  for (const [path, key] of all ? sshKeyFiles(config) : []) work.push(checkSecretFile(key, path, machine));
   visit(here, {
     secret: (ref, path) => {
       if (all && 'file' in ref && ref.file) work.push(checkSecretFile(ref.file, [...path, 'file'], machine));
@@ -44,6 +45,15 @@ export async function checkMachine(config: PartlyConfig, configFile: string, mac
   });
   const findings = (await Promise.all(work)).flat();
   return all ? [...findings, ...checkOverlaps(here, realPath)] : findings;
+}
+
+/** Private keys of SSH; ssh itself refuses one that others can read, but only when it is needed. */
+function sshKeyFiles(config: PartlyConfig): [Path, string][] {
+  const found = [
+    ...entries(config.sites).map(([name, { pull }]) => [['sites', name, 'pull', 'key'], pull?.key] as const),
+    ...entries(config.repositories).map(([name, { ssh }]) => [['repositories', name, 'ssh', 'key'], ssh?.key] as const),
+  ];
+  return found.flatMap(([path, key]): [Path, string][] => (key === undefined ? [] : [[[...path], key]]));
 }
 
 /** The config without sites of other hosts (or of all but one), and without repositories that only those use. */
