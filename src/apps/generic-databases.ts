@@ -20,7 +20,8 @@ const mode = key(
 );
 
 const CONTAINER_FORMS = 'must be the name of a compose service, or { service, file, project }';
-const server = {
+/** How the server of databases is reached. */
+export const server = {
   host: key(text, 'The address of its server; by default this machine.', 'db.example.com').optional(),
   port: key(z.int().min(1).max(65_535), "Its port; by default the server's usual one.", 5433).optional(),
   socket: key(
@@ -184,7 +185,7 @@ export function databaseSpec(one: DatabaseOptions, root: string, facts: SiteFact
 const COMPOSE = ['compose.yaml', 'compose.yml', 'docker-compose.yaml', 'docker-compose.yml'];
 
 /** Its options with places made absolute. */
-function serverOf<O extends Extract<DatabaseOptions, { kind: 'mysql' | 'postgres' }>>(
+export function serverOf<O extends Pick<z.infer<z.ZodObject<typeof server>>, 'socket' | 'container'>>(
   { socket, container, ...rest }: O,
   root: string,
   { entries }: SiteFacts,

@@ -1,25 +1,14 @@
 import { join, relative, resolve } from 'node:path';
 import { z } from 'zod';
-import { type DatabaseSpec, SecretRef } from '../core/plan.js';
+import type { DatabaseSpec } from '../core/plan.js';
 import type { App, SiteFacts } from './contract.js';
 import { isWithin, literal, nameOf, uncovered } from './coverage.js';
+import { server, serverOf } from './generic-databases.js';
 
 const text = z.string().min(1, 'must not be empty');
 
 const MysqlOptions = z.strictObject({
-  host: text.optional().describe('Its address; by default this machine.'),
-  port: z.int().optional().describe('Its port; by default 3306.'),
-  socket: text.optional().describe('Its socket, in place of an address.'),
-  user: text.optional().describe('The user of Seafile, or another one that may read and make all three databases.'),
-  password: SecretRef.optional().describe("That user's password, a secret."),
-  container: z
-    .strictObject({
-      file: text.describe('The compose file, relative to root.'),
-      project: text.optional().describe("Compose's project name, where it is not that of the directory."),
-      service: text.describe('The service that the server is.'),
-    })
-    .optional()
-    .describe('The container that the server runs in: its own programs are run there.'),
+  ...server,
   schemas: z
     .strictObject({
       ccnet: text.default('ccnet_db').describe('Users and groups.'),
@@ -126,7 +115,7 @@ export const seafile: App<SeafileOptions> = {
     ];
     return {
       databases: options.mysql
-        ? [served(root, options.mysql, options.online)]
+        ? [served(root, options.mysql, facts, options.online)]
         : files.map((path) => sqlite(path, options)),
       fileSets,
       uncovered: uncovered(root, facts, { databases: files, fileSets, leftOut: [...pids, ...options.leaveOut] }),
@@ -158,16 +147,12 @@ function sqlite(path: string, { online }: SeafileOptions): DatabaseSpec {
 }
 
 /** One dump of all three: separate ones would show separate instants. */
-function served(
-  root: string,
-  { schemas, container, ...server }: z.infer<typeof MysqlOptions>,
-  online = true,
-): DatabaseSpec {
+function served(root: string, options: z.infer<typeof MysqlOptions>, facts: SiteFacts, online = true): DatabaseSpec {
+  const { schemas, ...rest } = serverOf(options, root, facts);
   return {
     kind: 'mysql',
     name: 'seafile',
-    ...server,
-    ...(container ? { container: { ...container, file: resolve(root, container.file) } } : {}),
+    ...rest,
     schemas: [schemas.ccnet, schemas.seafile, schemas.seahub],
     grants: false,
     format: 'sql',

@@ -1,19 +1,10 @@
 import { execFileSync } from 'node:child_process';
-import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { chmodSync, copyFileSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
 import { makeSeafile, type SeafileOptions, type SeafileSite } from './seafile-site.js';
 
-/** Seafile's own two scripts, as far as a backup sees them: what runs is a file, and each call is written down. */
-const SCRIPT = `#!/bin/sh
-set -eu
-cd "$(dirname "$0")"
-name=$(basename "$0" .sh)
-case "$1" in
-  start) echo "start $name" >>calls; : >"$name.runs" ;;
-  stop) echo "stop $name" >>calls; rm -f "$name.runs" ;;
-  status) [ -e "$name.runs" ] || exit 3 ;;
-esac
-`;
+const SCRIPT = fileURLToPath(new URL('../../examples/seafile/service.sh', import.meta.url));
 
 export interface SeafileLab extends SeafileSite {
   /** What was stopped and started since the last look, in this order. */
@@ -23,20 +14,21 @@ export interface SeafileLab extends SeafileSite {
 }
 
 /** An installation with its scripts, running. */
-export function seafileLab(dir: string, options?: SeafileOptions): SeafileLab {
+export function seafileLab(dir: string, options?: Omit<SeafileOptions, 'dir'>): SeafileLab {
   const tools = join(dir, 'scripts');
   mkdirSync(tools, { recursive: true, mode: 0o755 });
-  for (const name of ['seahub', 'seafile']) {
-    writeFileSync(join(tools, `${name}.sh`), SCRIPT, { mode: 0o755 });
-    execFileSync(join(tools, `${name}.sh`), ['start']);
-  }
+  // A copy that nobody else can write: Holdfast starts no program that others can change.
+  const script = join(tools, 'service.sh');
+  copyFileSync(SCRIPT, script);
+  chmodSync(script, 0o755);
+  for (const name of ['seahub', 'seafile']) execFileSync(script, [name, 'start']);
   const service = (name: string) => ({
     name,
-    command: Object.fromEntries(['stop', 'start', 'status'].map((verb) => [verb, [join(tools, `${name}.sh`), verb]])),
+    command: Object.fromEntries(['stop', 'start', 'status'].map((verb) => [verb, [script, name, verb]])),
   });
   const calls = () => {
-    const text = readFileSync(join(tools, 'calls'), 'utf8');
-    writeFileSync(join(tools, 'calls'), '');
+    const text = readFileSync(join(tools, 'run/calls'), 'utf8');
+    writeFileSync(join(tools, 'run/calls'), '');
     return text.split('\n').filter(Boolean);
   };
   calls();
@@ -45,7 +37,7 @@ export function seafileLab(dir: string, options?: SeafileOptions): SeafileLab {
     calls,
     lines: {
       services: [service('seahub'), service('seafile')],
-      health: { command: ['/usr/bin/test', '-e', join(tools, 'seahub.runs')] },
+      health: { command: ['/usr/bin/test', '-e', join(tools, 'run/seahub')] },
     },
   };
 }

@@ -8,9 +8,9 @@ import { before, describe, it } from 'node:test';
 import { seafileChecks } from '../../../activities/checks/seafile.js';
 import { objectPath } from '../../../activities/checks/seafile-objects.js';
 import type { Restored } from '../../../activities/contracts.js';
+import { Library } from '../../../examples/seafile/library.mjs';
 import type { Check } from '../../../src/core/report.js';
 import { type TestContext, testContext } from '../../support/context.js';
-import { Library } from '../../support/seafile-library.js';
 import { MAIN, makeSeafile, SECRET, type SeafileSite, seafilePlan, VIRTUAL } from '../../support/seafile-site.js';
 import { flip, restored } from '../../support/videocms-site.js';
 

@@ -8,75 +8,56 @@ import { deflateSync } from 'node:zlib';
  * text, commits as JSON by the SHA-1 of five of their fields.
  */
 
-export const EMPTY = '0'.repeat(40);
-export type Kind = 'commits' | 'fs' | 'blocks';
+const EMPTY = '0'.repeat(40);
 
-export const sha1 = (...parts: (string | Buffer)[]) => {
+const sha1 = (...parts) => {
   const hash = createHash('sha1');
   for (const part of parts) hash.update(part);
   return hash.digest('hex');
 };
 
 /** JSON as Jansson's json_dumps writes it: sorted keys, a space after each comma and colon. */
-export function dumps(value: unknown): string {
+function dumps(value) {
   if (Array.isArray(value)) return `[${value.map(dumps).join(', ')}]`;
   if (value === null || typeof value !== 'object') return JSON.stringify(value);
   const keys = Object.keys(value).sort();
-  return `{${keys.map((key) => `${JSON.stringify(key)}: ${dumps((value as Record<string, unknown>)[key])}`).join(', ')}}`;
+  return `{${keys.map((key) => `${JSON.stringify(key)}: ${dumps(value[key])}`).join(', ')}}`;
 }
 
-export const objectPath = (storage: string, kind: Kind, store: string, id: string) =>
-  join(storage, kind, store, id.slice(0, 2), id.slice(2));
-
-export interface Dirent {
-  name: string;
-  id: string;
-  dir: boolean;
-  size?: number;
-}
-
-export interface CommitFields {
-  root: string;
-  ctime: number;
-  creatorName?: string | null;
-  description?: string | null;
-  parent?: string | null;
-  secondParent?: string | null;
-  encrypted?: boolean;
-}
+const objectPath = (storage, kind, store, id) => join(storage, kind, store, id.slice(0, 2), id.slice(2));
 
 /** One library's objects. A virtual library has commits of its own, and its origin's store for all else. */
 export class Library {
-  constructor(
-    readonly storage: string,
-    readonly id: string,
-    readonly store = id,
-  ) {}
+  constructor(storage, id, store = id) {
+    this.storage = storage;
+    this.id = id;
+    this.store = store;
+  }
 
-  private put(kind: Kind, id: string, bytes: Buffer | string): string {
+  #put(kind, id, bytes) {
     const path = objectPath(this.storage, kind, kind === 'commits' ? this.id : this.store, id);
     mkdirSync(dirname(path), { recursive: true });
     writeFileSync(path, bytes);
     return id;
   }
 
-  block(bytes: Buffer | string): string {
-    return this.put('blocks', sha1(bytes), bytes);
+  block(bytes) {
+    return this.#put('blocks', sha1(bytes), bytes);
   }
 
-  private fs(value: object): string {
+  #fs(value) {
     const text = dumps(value);
-    return this.put('fs', sha1(text), deflateSync(text));
+    return this.#put('fs', sha1(text), deflateSync(text));
   }
 
   /** A file of these pieces; an empty one is not stored. */
-  file(...pieces: (Buffer | string)[]): string {
+  file(...pieces) {
     if (pieces.length === 0) return EMPTY;
     const size = pieces.reduce((sum, piece) => sum + Buffer.byteLength(piece), 0);
-    return this.fs({ block_ids: pieces.map((piece) => this.block(piece)), size, type: 1, version: 1 });
+    return this.#fs({ block_ids: pieces.map((piece) => this.block(piece)), size, type: 1, version: 1 });
   }
 
-  dir(...entries: Dirent[]): string {
+  dir(...entries) {
     if (entries.length === 0) return EMPTY;
     const dirents = entries.map(({ name, id, dir, size = 0 }) => ({
       id,
@@ -85,10 +66,10 @@ export class Library {
       name,
       ...(dir ? {} : { modifier: 'ann@example.org', size }),
     }));
-    return this.fs({ dirents, type: 3, version: 1 });
+    return this.#fs({ dirents, type: 3, version: 1 });
   }
 
-  commit({ root, ctime, parent = null, secondParent = null, encrypted = false, ...more }: CommitFields): string {
+  commit({ root, ctime, parent = null, secondParent = null, encrypted = false, ...more }) {
     const { creatorName = 'ann@example.org', description = 'Added "a file"' } = more;
     const time = Buffer.alloc(8);
     time.writeBigInt64BE(BigInt(ctime));
@@ -110,6 +91,6 @@ export class Library {
       ...(encrypted ? { encrypted: 'true', enc_version: 2, magic: 'ab'.repeat(32), key: 'cd'.repeat(48) } : {}),
       version: 1,
     };
-    return this.put('commits', id, dumps(fields));
+    return this.#put('commits', id, dumps(fields));
   }
 }
