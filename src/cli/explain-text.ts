@@ -1,8 +1,9 @@
 import { relative } from 'node:path';
 import { stamp } from '../client/status-times.js';
 import { formatDuration } from '../core/durations.js';
-import { type DatabaseSpec, type FileSetSpec, type Health, type Plan, pathOf, type ServiceSpec } from '../core/plan.js';
+import type { FileSetSpec, Health, Plan, ServiceSpec } from '../core/plan.js';
 import type { NextTime } from './explain.js';
+import { databaseRow } from './explain-databases.js';
 import { table } from './table.js';
 
 interface Seen {
@@ -84,32 +85,16 @@ function healthText(health: Health): string {
   return 'http' in health ? `${health.http} answers ${health.status}` : `${health.command.argv[0]} ends with 0`;
 }
 
-const FORMS: Record<DatabaseSpec['format'], string> = {
-  file: 'as a file',
-  sql: 'as SQL text',
-  custom: 'as a pg_dump archive',
-  text: 'as it exports itself',
-  varasto: 'as it exports itself',
-  output: 'as its program prints it',
+const WHEN: Record<FileSetSpec['change'], string> = {
+  mutable: 'copied while it is stopped',
+  immutable: 'stored after the restart',
+  live: 'stored after the restart, may change meanwhile',
 };
-
-function databaseRow(plan: Plan, spec: DatabaseSpec): string[] {
-  const how = spec.mode === 'online' ? 'while it runs' : 'while it is stopped';
-  return ['database', spec.name, `${spec.kind}, ${FORMS[spec.format]}, ${how}`, placeOf(plan, spec)];
-}
-
-function placeOf(plan: Plan, spec: DatabaseSpec): string {
-  const path = pathOf(spec);
-  if (path !== undefined) return relative(plan.root, path) || path;
-  if (spec.kind === 'mysql') return spec.schemas.join(', ');
-  if (spec.kind === 'postgres') return spec.database;
-  return spec.kind === 'command' ? (spec.dump.argv[0] ?? '') : spec.name;
-}
 
 function fileSetRow(plan: Plan, set: FileSetSpec): string[] {
   const what =
     set.include.length > 0 ? set.include.map((one) => below(plan, set, one)).join(', ') : below(plan, set, '');
-  const when = set.change === 'mutable' ? 'copied while it is stopped' : 'stored after the restart';
+  const when = WHEN[set.change];
   return ['files', set.name, `${when}${set.optional ? '; may be absent' : ''}`, what];
 }
 

@@ -11,6 +11,7 @@ const TOOLS: Record<RepositorySpec['engine'], string> = {
   restic: 'restic 0.14 or newer',
   archive: 'GNU tar, zstd or gzip, and age where it is encrypted',
   rsync: 'rsync',
+  rclone: 'rclone 1.60 or newer, gzip, and setfattr for extended attributes',
   ubackup: 'openssl, gzip, GNU tar, and rclone where it lies in a bucket',
 };
 
@@ -68,16 +69,23 @@ function wayLines({ repository, commands }: RestoreWay): string[] {
 }
 
 /** How a dump of a kind that lives in a server goes back; the names of its server are in the config beside it. */
-const IMPORTS: Partial<Record<string, (from: string) => string>> = {
+const IMPORTS: Partial<Record<string, (from: string, also: string[]) => string | string[]>> = {
   mysql: (from) => `mysql < ${from}   # makes its schemas anew: into an empty server, or after a dump of what is there`,
-  postgres: (from) => `pg_restore --create --dbname=postgres ${from}`,
+  // psql goes on where a role is there already.
+  postgres: (from, also) => [
+    ...also.map((roles) => `psql --dbname=postgres --file=${roles}`),
+    `pg_restore --create --exit-on-error --dbname=postgres ${from}   # makes it anew: rename or drop what is there first`,
+  ],
 };
 
 function databaseLines(database: Manifest['databases'][number], staging: string): string[] {
   const { name, path, file, format, kind, mode, uid, gid } = database;
   const from = quoted(`./restored${staging}/${file}`);
-  if (path === undefined)
-    return [IMPORTS[kind]?.(from) ?? `# ${name}: ${from} is what its program printed: import it with its own tools`];
+  if (path === undefined) {
+    const also = (database.also ?? []).map((each) => quoted(`./restored${staging}/${each.file}`));
+    const byHand = `# ${name}: ${from} is what its program printed: import it with its own tools`;
+    return [IMPORTS[kind]?.(from, also) ?? byHand].flat();
+  }
   const to = quoted(path);
   const made = {
     varasto: importLine(path, from),

@@ -1,12 +1,14 @@
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
-import { readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, describe, it } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { postgresDatabase as database } from '../../../activities/databases/postgres.js';
 import { isFailure } from '../../../src/core/failures.js';
+import { restoreText } from '../../../src/core/restore-text.js';
 import { databaseSuite } from '../../conformance/database-suite.js';
+import { manifestOf } from '../../conformance/engine-fixture.js';
 import { testContext } from '../../support/context.js';
 import { openPostgres } from '../../support/postgres.js';
 import { eventually } from '../../support/toy.js';
@@ -143,6 +145,37 @@ describe('postgres', { skip }, () => {
     );
     assert.doesNotMatch(readFileSync(join(second, 'globals.sql'), 'utf8'), /PASSWORD/);
     assert.match(ctx.notes.join(), /without their passwords/);
+  });
+
+  it("comes back by hand, by RESTORE.md's own lines, with its roles", async () => {
+    const ctx = await testContext();
+    sql('postgres', 'CREATE ROLE by_hand');
+    const name = fresh('CREATE TABLE t AS SELECT 1 AS a; ALTER TABLE t OWNER TO by_hand');
+    const dir = temporary();
+    const into = join(dir, 'restored/staging/databases/wiki');
+    mkdirSync(into, { recursive: true });
+    const { file, also, ...rest } = await database.dump(spec(name, { globals: true }), into, undefined, ctx);
+    const below = (one: string) => `databases/wiki/${one}`;
+    const text = restoreText(
+      manifestOf('/staging', {
+        databases: [
+          {
+            ...{ name: 'wiki', kind: 'postgres', format: 'custom', file: below(file), ...rest },
+            also: also!.map((one) => ({ ...one, file: below(one.file) })),
+          },
+        ],
+      }),
+      [],
+    );
+    sql('postgres', `DROP DATABASE ${name}; DROP ROLE by_hand`);
+    const lines = [...text.matchAll(/```sh\n([\s\S]*?)```/g)].map(([, body]) => body).join('\n');
+    const login = {
+      PGHOST: server.dir,
+      PGUSER: 'postgres',
+      PGPASSWORD: readFileSync(server.passwordFile, 'utf8').trimEnd(),
+    };
+    execFileSync('sh', ['-eu', '-c', lines], { cwd: dir, env: { ...process.env, ...login }, stdio: 'ignore' });
+    assert.equal(sql(name, "SELECT tableowner FROM pg_tables WHERE tablename = 't'"), 'by_hand');
   });
 
   it('says which way it was refused, and shows no password', async () => {
