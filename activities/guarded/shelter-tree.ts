@@ -29,7 +29,7 @@ export async function makeShelter(
 ): Promise<Manifest> {
   const { plan } = env;
   const site = siteIn(tree);
-  await mkdir(join(site, ABOUT, LISTS), { recursive: true, mode: 0o700 });
+  await mkdir(site, { mode: 0o700 });
   const sets = [];
   for (const set of plan.fileSets.filter(({ name }) => touches(operation, name)))
     if (await exists(set.root)) sets.push(set);
@@ -42,6 +42,9 @@ export async function makeShelter(
     }),
   };
   for (const set of sets) await shelterSet(set, site, manifest, fence, env);
+  // After the sets: a copy of the whole root removes what it does not know.
+  await mkdir(join(site, ABOUT, LISTS), { recursive: true, mode: 0o700 });
+  for (const set of sets) if (set.include.length > 0) await listSet(set, site);
   for (const entry of databases) await shelterDatabase(entry, site, manifest, fence, env);
   await writeDurable(join(site, ABOUT, MANIFEST), JSON.stringify(manifest));
   return manifest;
@@ -60,9 +63,12 @@ async function shelterSet(
   // Never linked to what the warm pass keeps: after a rollback the application writes into these very files.
   if (set.include.length === 0) return copyTree(set, target, fence, env, [0], copied ? '' : set.root);
   await copyNamed(set, target, fence, env, copied ? '--reflink=auto' : '--link');
-  const lines = walk(set, () => {});
+}
+
+/** What is exchanged file by file. */
+async function listSet(set: FileSetSpec, site: string): Promise<void> {
   async function* texts(): AsyncGenerator<string> {
-    for await (const line of lines) yield JSON.stringify(line);
+    for await (const line of walk(set, () => {})) yield JSON.stringify(line);
   }
   await writeLines(join(site, ABOUT, listOf(set.name)), texts());
 }

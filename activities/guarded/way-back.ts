@@ -96,21 +96,26 @@ export async function toBefore({ exchanges, mixed, absent }: WayBack): Promise<E
   return [...gone, ...logs, ...exchanges];
 }
 
-/** The other way round: what a rollback put below `from` comes back, and what stands there now goes below `aside`. */
+/**
+ * The other way round: what a rollback put below `from` comes back, and what stands there now goes below `aside`, also where the
+ * operation had removed it, and a log that belongs to the other database.
+ */
 export async function toAfter({ exchanges, mixed, absent }: WayBack, from: string, aside: string): Promise<Exchange[]> {
-  const turned = (live: string, incoming: string, sidecars: string[] = []): Exchange => {
-    return { live, incoming, sidecars, aside: join(aside, relative(from, incoming)) };
+  const turned = async (live: string, incoming: string, sidecars: string[] = []): Promise<Exchange> => {
+    const away = { live, aside: join(aside, relative(from, incoming)) };
+    return (await exists(incoming)) ? { ...away, incoming, sidecars } : { ...away, sidecars: [] };
   };
   const back: Exchange[] = [];
   for (const { live, aside: incoming, sidecars } of exchanges) {
-    for (const log of sidecars) back.push({ ...turned(log, sidecarIn(incoming, log)) });
-    back.push(turned(live, incoming, sidecars));
+    for (const log of sidecars) back.push(await turned(log, sidecarIn(incoming, log)));
+    back.push(await turned(live, incoming, sidecars));
   }
+  const known = new Set(back.map(({ live }) => live));
   for (const { path, to } of mixed)
     for (const name of await readdir(to).catch(() => []))
-      if (!back.some(({ incoming }) => incoming && isWithin(incoming, join(to, name))))
-        back.push(turned(join(path, name), join(to, name)));
-  for (const { path, to } of absent) back.push(turned(path, to));
+      if (![...known].some((live) => isWithin(live, join(path, name))))
+        back.push(await turned(join(path, name), join(to, name)));
+  for (const { path, to } of absent) if (await exists(to)) back.push(await turned(path, to));
   return back;
 }
 

@@ -1,0 +1,227 @@
+import assert from 'node:assert/strict';
+import { execFileSync } from 'node:child_process';
+import { existsSync, readdirSync, readFileSync } from 'node:fs';
+import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { dirname, join } from 'node:path';
+import { test } from 'node:test';
+import { MockActivityEnvironment } from '@temporalio/testing';
+import type { Examined, Operated } from '../../../activities/api.js';
+import { readAsides } from '../../../activities/aside.js';
+import type { Deps } from '../../../activities/deps.js';
+import { openSite } from '../../../activities/site/site.js';
+import { dump } from '../../../activities/steps/dump.js';
+import { examine } from '../../../activities/steps/examine.js';
+import { asideTree, rolledBackTree, runTag } from '../../../activities/steps/fetch-place.js';
+import { operate } from '../../../activities/steps/operate.js';
+import { shelter } from '../../../activities/steps/shelter.js';
+import { turn } from '../../../activities/steps/turn.js';
+import { freezePlan } from '../../../src/config/freeze.js';
+import { Plan } from '../../../src/core/plan.js';
+import { runWatchdog } from '../../../worker/watchdog.js';
+import { testContext } from '../../support/context.js';
+
+const RUN = '01234567-89ab-cdef-0123-456789abcdef';
+const CAPTURE = '11111111-2222-3333-4444-555555555555';
+
+/** A site whose root is one set with holes in it, a set of media, and a file that may be absent. */
+async function site(operation: object = {}) {
+  const ctx = await testContext({ site: 'app' });
+  const dir = await mkdtemp(join(tmpdir(), 'holdfast-guarded-'));
+  const root = join(dir, 'app');
+  const plan = Plan.parse({
+    ...{ schema: 1, site: 'app', siteId: 'app', app: 'generic', host: 'local', root, uncovered: [], options: {} },
+    services: [{ kind: 'none', name: 'none', stopTimeoutMs: 0 }],
+    databases: [{ kind: 'sqlite', name: 'app', path: join(root, 'data/app.db') }],
+    fileSets: [
+      {
+        name: 'files',
+        root,
+        change: 'mutable',
+        exclude: ['data/app.db', 'data/app.db-wal', 'media', 'cache', 'late.conf'],
+      },
+      { name: 'media', root: join(root, 'media'), change: 'immutable' },
+      { name: 'late', root, include: ['late.conf'], change: 'mutable', optional: true },
+    ],
+    repositories: [{ name: 'nas', engine: 'archive', location: join(dir, 'nas') }],
+    operations: { update: { run: { argv: ['true'] }, ...operation } },
+    ...{ hooks: {}, notify: [], limits: { downtimeMs: 60_000 }, objectives: {}, restore: {}, restoreTest: {} },
+    configText: '',
+  });
+  const files = {
+    '.env': 'e',
+    'data/keys': 'k',
+    'code/a': 'a',
+    'media/1/video': 'v',
+    'media/2/video': 'w',
+    'cache/x': 'x',
+  };
+  for (const [path, text] of Object.entries(files)) {
+    await mkdir(dirname(join(root, path)), { recursive: true });
+    await writeFile(join(root, path), text);
+  }
+  sql(join(root, 'data/app.db'), "PRAGMA journal_mode = WAL; CREATE TABLE t (x); INSERT INTO t VALUES ('old')");
+  const deps: Deps = {
+    state: ctx.state,
+    host: 'local',
+    hostId: 'id',
+    configPath: '',
+    namespace: 'n',
+    namespaceId: 'n',
+  };
+  const digest = await freezePlan(ctx.state.plans, plan);
+  const base = { site: 'app', host: 'local', hostId: 'id', plan: digest, operation: 'update' };
+  return { ctx, dir, root, plan, deps, base };
+}
+
+const holder = { namespace: 'n', namespaceId: 'n', workflowId: 'change', firstRunId: RUN, workflow: 'guardedChange' };
+const env = (attempt = 1) =>
+  new MockActivityEnvironment({
+    attempt,
+    workflowExecution: { workflowId: 'change', runId: RUN },
+    workflowType: 'guardedChange',
+  });
+
+const sql = (file: string, text: string) => execFileSync('sqlite3', [file, text], { encoding: 'utf8' }).trim();
+
+/** Every file below the root and what it says; the database by its rows, without a change to what lies there. */
+function look(root: string): Record<string, string> {
+  const found: Record<string, string> = {};
+  for (const entry of readdirSync(root, { recursive: true, withFileTypes: true })) {
+    const path = join(entry.parentPath ?? entry.path, entry.name);
+    const name = path.slice(root.length + 1);
+    if (!entry.isFile() || name.startsWith('data/app.db')) continue;
+    found[name] = readFileSync(path, 'utf8');
+  }
+  return found;
+}
+
+/** What an update may do to a site: a killed program leaves a log beside the database. */
+async function update(root: string): Promise<void> {
+  await writeFile(join(root, 'code/a'), 'changed');
+  await writeFile(join(root, 'code/b'), 'new');
+  await writeFile(join(root, 'added.php'), 'new');
+  await writeFile(join(root, 'data/added'), 'new');
+  await writeFile(join(root, 'late.conf'), 'new');
+  await rm(join(root, 'media/1'), { recursive: true });
+  await rm(join(root, '.env'));
+  sql(join(root, 'data/app.db'), "UPDATE t SET x = 'new'");
+  await writeFile(join(root, 'data/app.db-wal'), 'what a killed program left');
+}
+
+const watched = async (state: Deps['state'], use: () => Promise<void>): Promise<void> => {
+  const end = new AbortController();
+  const watchdog = runWatchdog({ stateDir: state.root, signal: end.signal });
+  await use().finally(() => end.abort());
+  await watchdog;
+};
+
+test('whoever recovers a section brings back all of the state from before; a person may still choose the other one', async () => {
+  const { ctx, dir, root, plan, deps, base } = await site();
+  const before = look(root);
+  await watched(deps.state, async () => {
+    const guard = openSite(deps.state, 'app');
+    await guard.hold(holder);
+    const first = await guard.arm(holder, { services: plan.services, capMs: 60_000 }, ctx);
+    const capture = { ...base, captureId: CAPTURE, epoch: first.epoch };
+    sql(join(root, 'data/app.db'), 'PRAGMA wal_checkpoint(TRUNCATE)');
+    await env().run(dump(deps), capture);
+    await env().run(shelter(deps), { ...capture, undo: true });
+    await env(2).run(shelter(deps), { ...capture, undo: true });
+    assert.ok((await guard.read()).undo.length > 0, 'on disk before the operation begins');
+    await update(root);
+    const after = look(root);
+    await guard.ensureUp('recover', { epoch: first.epoch, withinMs: 10_000 }, ctx);
+    assert.deepEqual(look(root), before);
+    assert.ok(!existsSync(join(root, 'data/app.db-wal')), 'else it would be replayed into the database from before');
+    assert.equal(sql(join(root, 'data/app.db'), 'SELECT x FROM t'), 'old');
+    const made = rolledBackTree(dir, plan, runTag(holder));
+    assert.equal(await readFile(join(made, 'data/app.db-wal'), 'utf8'), 'what a killed program left');
+    for (const name of ['added.php', 'data/added', 'late.conf', 'code/b'])
+      assert.equal(await readFile(join(made, name), 'utf8'), 'new');
+    const [aside] = await readAsides(deps.state, 'app');
+    assert.deepEqual({ path: aside?.path, kind: aside?.kind }, { path: made, kind: 'rolled-back' });
+
+    await writeFile(join(root, 'code/a'), 'written since');
+    const second = await guard.arm(holder, { services: plan.services, capMs: 60_000 }, ctx);
+    for (const attempt of [1, 2])
+      await env(attempt).run(turn(deps), { ...base, epoch: second.epoch, to: 'after' as const });
+    assert.deepEqual(look(root), after);
+    assert.equal(sql(`file:${join(root, 'data/app.db')}?immutable=1`, 'SELECT x FROM t'), 'new');
+    assert.equal(await readFile(join(asideTree(dir, plan, runTag(holder)), 'code/a'), 'utf8'), 'written since');
+    await guard.ensureUp('recover', { epoch: second.epoch, withinMs: 10_000 }, ctx);
+    assert.equal(await readFile(join(root, 'code/a'), 'utf8'), 'written since', 'and that one has its own way back');
+  });
+});
+
+test('with writes open nothing is on the undo list; a decision exchanges the two, with a way back of its own', async () => {
+  const { ctx, dir, root, plan, deps, base } = await site();
+  const before = look(root);
+  await watched(deps.state, async () => {
+    const guard = openSite(deps.state, 'app');
+    await guard.hold(holder);
+    sql(join(root, 'data/app.db'), 'PRAGMA wal_checkpoint(TRUNCATE)');
+    const capture = { ...base, captureId: CAPTURE };
+    const { epoch } = await guard.arm(holder, { services: plan.services, capMs: 60_000 }, ctx);
+    await env().run(dump(deps), { ...capture, epoch });
+    await env().run(shelter(deps), { ...capture, epoch, undo: false });
+    assert.deepEqual((await guard.read()).undo, []);
+    await guard.ensureUp('finish', { epoch, withinMs: 10_000 }, ctx);
+    await update(root);
+    const section = await guard.arm(holder, { services: plan.services, capMs: 60_000 }, ctx);
+    for (const attempt of [1, 2])
+      await env(attempt).run(turn(deps), { ...base, epoch: section.epoch, to: 'before' as const });
+    assert.deepEqual(look(root), before);
+    assert.equal(sql(join(root, 'data/app.db'), 'SELECT x FROM t'), 'old');
+    const made = rolledBackTree(dir, plan, runTag(holder));
+    assert.equal(await readFile(join(made, 'added.php'), 'utf8'), 'new');
+    await guard.ensureUp('recover', { epoch: section.epoch, withinMs: 10_000 }, ctx);
+    assert.equal(await readFile(join(root, 'added.php'), 'utf8'), 'new', 'taken back by whoever recovers');
+  });
+});
+
+test('an operation runs once: a repeat answers with how it ended, or that nobody knows', async () => {
+  const diary = join(await mkdtemp(join(tmpdir(), 'holdfast-diary-')), 'diary');
+  const run = (script: string, timeoutMs = 60_000) => ({ run: { argv: ['sh', '-c', script], timeoutMs } });
+  const ask = async (operation: object, changeIds: string[]): Promise<Operated[]> => {
+    const { deps, base } = await site(operation);
+    const said: Operated[] = [];
+    for (const [i, changeId] of changeIds.entries())
+      said.push((await env(i + 1).run(operate(deps), { ...base, changeId })) as Operated);
+    return said;
+  };
+  const done = await ask(run(`echo run >>${diary}`), ['one', 'one', 'two']);
+  assert.deepEqual(
+    done.map(({ verdict }) => verdict),
+    ['done', 'done', 'done'],
+  );
+  assert.equal(await readFile(diary, 'utf8'), 'run\nrun\n');
+  const [failed] = await ask(run('exit 3'), ['one']);
+  assert.deepEqual([failed?.verdict, failed?.said], ['failed', 'update ended with exit code 3']);
+  const [late, again] = await ask(run(`echo late >>${diary}; exec sleep 60`, 300), ['one', 'one']);
+  assert.deepEqual([late?.verdict, again?.verdict], ['unknown', 'unknown']);
+  // A worker that died in the middle has left its mark, and nothing else.
+  const { deps, base } = await site(run(`echo again >>${diary}`));
+  const journal = join(deps.state.captures('app'), 'gone.journal');
+  await mkdir(journal, { recursive: true });
+  await writeFile(join(journal, 'operation-began.json'), JSON.stringify({ result: `${RUN} 1` }));
+  const gone = (await env(1).run(operate(deps), { ...base, changeId: 'gone' })) as Operated;
+  assert.equal(gone.verdict, 'unknown');
+  assert.doesNotMatch(await readFile(diary, 'utf8'), /again/);
+});
+
+test('a check fails only where it says no three times; what cannot look is unclear, and one success is enough', async () => {
+  const dir = await mkdtemp(join(tmpdir(), 'holdfast-check-'));
+  const ask = async (script: string): Promise<Examined> => {
+    const { deps, base } = await site({ check: { command: { argv: ['sh', '-c', script] } } });
+    return (await env().run(examine(deps), base)) as Examined;
+  };
+  const second = `[ -e ${dir}/asked ] || { touch ${dir}/asked; exit 1; }`;
+  const mixed = `[ -e ${dir}/mixed ] || { touch ${dir}/mixed; exit 75; }; exit 1`;
+  const answers = await Promise.all(['exit 2', 'exit 75', 'kill -9 $$', '/nonexistent', second, mixed].map(ask));
+  assert.deepEqual(
+    answers.map(({ verdict }) => verdict),
+    ['failed', 'unclear', 'unclear', 'unclear', 'passed', 'unclear'],
+  );
+  assert.match(answers[0]?.said ?? '', /exit code 2, 3 times/);
+});
