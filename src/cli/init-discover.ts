@@ -31,6 +31,9 @@ export interface Found {
   because: string[];
 }
 
+/** By what an application's own services run, and not the databases and proxies beside them. */
+const IMAGES: Record<string, RegExp> = { videocms: /videocms/i, seafile: /seafile-(mc|pro-mc)\b/i };
+
 const COMPOSE_NAMES = ['compose.yaml', 'compose.yml', 'docker-compose.yaml', 'docker-compose.yml'];
 
 /** Finds out what is installed. Throws CliError where it cannot tell how the application is stopped. */
@@ -53,7 +56,7 @@ export async function discover(wanted: Wanted): Promise<Found> {
   const app = wanted.app ?? recognise(root, services, because);
   if (!Object.hasOwn(apps, app))
     throw new CliError(EXIT.usage, `there is no application "${app}"; ${suggestion(app, Object.keys(apps))}`);
-  const own = app === 'videocms' ? services.filter(({ image }) => /videocms/i.test(image)) : [];
+  const own = services.filter(({ image }) => IMAGES[app]?.test(image));
   const names = (own.length > 0 ? own : services).map(({ name }) => name);
   if (composeFile) because.push(`stopped: ${names.join(', ')} of ${composeFile}`);
   const databases = app === 'generic' ? await sqliteFiles(root) : [];
@@ -91,11 +94,21 @@ async function composeServices(file: string): Promise<{ name: string; image: str
 }
 
 function recognise(root: string, services: { image: string }[], because: string[]): string {
-  const byImage = services.find(({ image }) => /videocms/i.test(image));
+  const byImage = services.find(({ image }) => IMAGES.videocms?.test(image));
   const byPlace = ['database/database.sqlite', 'videos'].every((place) => existsSync(join(root, place)));
   if (byImage || byPlace) {
     because.push(byImage ? `VideoCMS: a service runs ${byImage.image}` : 'VideoCMS: database/ and videos/ are there');
     return 'videocms';
+  }
+  const seafile = services.find(({ image }) => IMAGES.seafile?.test(image));
+  const data = ['seafile-data', 'seafile/seafile-data'].find((place) => existsSync(join(root, place)));
+  if (seafile || data) {
+    because.push(seafile ? `Seafile: a service runs ${seafile.image}` : `Seafile: ${data}/ is there`);
+    if (!existsSync(join(root, 'seafile-data/seafile.db')))
+      because.push(
+        'no seafile.db: give the server of its databases under options.mysql, and its data as root (docs/seafile.md)',
+      );
+    return 'seafile';
   }
   return 'generic';
 }

@@ -83,6 +83,22 @@ describe('holdfast init', () => {
     assert.equal(await readFile(join(dir, 'etc/restic.key'), 'utf8'), 'old');
   });
 
+  it('recognises Seafile by its image, without the services beside it, and by its data', async () => {
+    const services =
+      'services: { db: { image: "mariadb:10.11" }, seafile: { image: "seafileltd/seafile-mc:13.0-latest" } }';
+    await writeFile(join(site, 'docker-compose.yaml'), services);
+    const { out } = await init('--dry-run', '--engine', 'archive');
+    const docker = (parse(out) as { sites: Record<string, { app: string; service: object }> }).sites['my-videos'];
+    assert.deepEqual(
+      [docker?.app, docker?.service],
+      ['seafile', { compose: 'docker-compose.yaml', names: ['seafile'] }],
+    );
+    await rm(join(site, 'docker-compose.yaml'));
+    await mkdir(join(site, 'seafile-data'), { recursive: true });
+    const classic = await init('--none', '--dry-run', '--engine', 'archive');
+    assert.equal((parse(classic.out) as { sites: Record<string, { app: string }> }).sites['my-videos']?.app, 'seafile');
+  });
+
   it('keeps the key out of the site that it backs up', async () => {
     file = join(site, 'holdfast.yaml');
     assert.equal((await init('--none', '--engine', 'restic')).code, 0);
