@@ -1,5 +1,5 @@
 import { lstat } from 'node:fs/promises';
-import { join } from 'node:path';
+import { join, resolve } from 'node:path';
 import type { ApiscpOptions } from '../../src/apps/apiscp.js';
 import { formatBytes } from '../../src/core/durations.js';
 import { type FailureDetails, isFailure } from '../../src/core/failures.js';
@@ -39,7 +39,7 @@ export const apiscpChecks: AppChecks = {
     const began = Date.now();
     // Without --force, databases that are not due by their own schedule are passed over (facts).
     await ctx
-      .run('apnscp_php', [scriptOf(plan), '--force'], { cwd: optionsOf(plan).panel, timeoutMs: EXPORT_MS })
+      .run('apnscp_php', [scriptOf(plan), '--force'], { cwd: panelOf(plan), timeoutMs: EXPORT_MS })
       .catch((cause) => {
         if (!isFailure(cause, 'ToolFailed')) throw cause;
         throw ctx.fail('ToolFailed', "ApisCP's export of the accounts' databases failed", {
@@ -63,8 +63,12 @@ export const apiscpChecks: AppChecks = {
   },
 };
 
+function panelOf(plan: Plan): string {
+  return resolve(plan.root, optionsOf(plan).panel);
+}
+
 function scriptOf(plan: Plan): string {
-  return join(optionsOf(plan).panel, 'bin/scripts/backup_dbs.php');
+  return join(panelOf(plan), 'bin/scripts/backup_dbs.php');
 }
 
 const exists = async (path: string): Promise<boolean> => (await lstat(path).catch(() => undefined)) !== undefined;

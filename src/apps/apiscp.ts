@@ -12,18 +12,24 @@ const RECOMMENDED = ['/var/log/mailer_table*', '/var/lib/mysql/mysql-grants*', '
 const SERVER_DATA = [/(^|\/)var\/lib\/mysql(\/(?!mysql-grants)|$)/, /(^|\/)var\/lib\/pgsql(\/(?!.*backups)|$)/];
 
 export const ApiscpOptions = z.strictObject({
-  panel: z.string().min(1).default('/usr/local/apnscp').describe('Where ApisCP itself is installed.'),
+  panel: z
+    .string()
+    .min(1)
+    .default('/usr/local/apnscp')
+    .describe('Where ApisCP itself is installed, absolute or relative to root.'),
   also: z
     .array(
       z
         .string()
-        .startsWith('/', 'must be an absolute path')
+        .min(1)
         .refine((path) => !SERVER_DATA.some((data) => data.test(path.replace(/\/+$/, ''))), {
           error: 'is the data of a database server, which a copy of files would break; its exports are taken already',
         }),
     )
     .default(RECOMMENDED)
-    .describe('Places besides the accounts, as absolute paths or globs; none of them need be there.'),
+    .describe(
+      'Places besides the accounts, as paths or globs, absolute or relative to root; none of them need be there.',
+    ),
   accountDatabases: z
     .boolean()
     .default(true)
@@ -65,7 +71,7 @@ export const apiscp: App<ApiscpOptions> = {
   plan({ root, options }, facts) {
     return {
       databases: databasesOf(options),
-      fileSets: [accounts(root), ...options.also.map(placeOf)],
+      fileSets: [accounts(root), ...options.also.map((at) => placeOf(resolve(root, at)))],
       uncovered: uncoveredIn(root, facts),
       leftOut: [
         'site*/fst: the merged view of an account, the same files again',
