@@ -85,7 +85,10 @@ export const postgresExchange: Exchangeable<PostgresSpec> = {
           details: { places: wrong.slice(0, 20) },
         });
       const rows = Object.values(tables).reduce((sum, count) => sum + count, 0);
-      return { said: `${spec.name}: ${Object.keys(tables).length} tables, ${rows} rows loaded beside the live ones` };
+      const many = Object.keys(tables).length;
+      return {
+        said: `${spec.name}: ${rows} rows in ${many} ${many === 1 ? 'table' : 'tables'} loaded beside the live ones`,
+      };
     }),
 
   exchange: (spec, tag, fence, ctx) =>

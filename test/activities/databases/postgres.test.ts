@@ -201,6 +201,20 @@ describe('postgres', { skip }, () => {
     );
   });
 
+  it('refuses a client that is older than the server, before anything stops', async () => {
+    const ctx = await testContext();
+    const run: typeof ctx.run = async (program, args, options) => {
+      const result = await ctx.run(program, args, options);
+      const old = program.endsWith('pg_dump') && args[0] === '--version';
+      return old ? { ...result, stdout: 'pg_dump (PostgreSQL) 12.1 (Debian 12.1-1)\n' } : result;
+    };
+    const one = spec(fresh('CREATE TABLE t (a int)'));
+    await assert.rejects(
+      database.preflight(one, { ...ctx, run }),
+      (error) => isFailure(error, 'ToolTooOld') && /pg_dump is 12\.1, the server of wiki \d+/.test(error.message),
+    );
+  });
+
   it('ends its scratch server when it is cancelled, and leaves nothing of it', async () => {
     const ctx = await testContext();
     const into = temporary();
@@ -239,7 +253,7 @@ describe('postgres, exchanged', { skip }, () => {
     );
     await exchange.stage(one, file, 'tag1', ctx);
     const { said } = await exchange.stage(one, file, 'tag1', ctx);
-    assert.match(said, /1 tables, 3 rows loaded beside/);
+    assert.match(said, /: 3 rows in 1 table loaded beside/);
     assert.equal(rows(name), 0, 'nothing happened to the live one yet');
     const visitor = ctx.run(
       'psql',
