@@ -6,6 +6,7 @@ import { type MysqlServer, type MysqlSpec, sqlName, sqlString, withMysql } from 
 import { dumpText } from './mysql-dump.js';
 import { changedSince, exchanged, KEPT, type Kept, keeping, kept, lastChange, lock, lockOrFail } from './mysql-kept.js';
 import { countRows, dropsOf, objectsOf, schemasOf, tablesOf } from './mysql-look.js';
+import { roomFor } from './mysql-room.js';
 import { rehearsal, splitDump } from './mysql-split.js';
 import { readDump } from './mysql-text.js';
 
@@ -40,6 +41,7 @@ export const mysqlExchange: Exchangeable<MysqlSpec> = {
     return withMysql(spec, ctx, async (server) => {
       await lock(tag, server, ctx);
       await dropSchemas(names, server);
+      await roomFor(spec, file, server, ctx);
       const { data, objects } = splitDump(staged);
       const source = createReadStream(file, { highWaterMark: 1 << 20 });
       source.on('data', () => ctx.beat());

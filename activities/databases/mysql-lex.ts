@@ -52,22 +52,12 @@ export function lexDump(parts: DumpParts): Lexer {
     parts.statement(whole);
   };
 
-  /** Index after the INSERT, or the chunk's length. */
-  const insert = (chunk: Buffer, from: number): number => {
+  /** Its head, up to VALUES; returns the index after what was read. */
+  const head = (chunk: Buffer, from: number): number => {
     let i = from;
-    for (; i < chunk.length && at !== 'no'; i++) {
+    for (; i < chunk.length && at !== 'values'; i++) {
       const c = chunk[i] as number;
-      if (at === 'values') {
-        if (inString) {
-          if (escaped) escaped = false;
-          else if (c === BACKSLASH) escaped = true;
-          else if (c === QUOTE) inString = false;
-        } else if (c === QUOTE) inString = true;
-        else if (c === OPEN) {
-          if (depth++ === 0) count++;
-        } else if (c === CLOSE) depth--;
-        else if (c === SEMICOLON && depth === 0) at = 'no';
-      } else if (at === 'name') {
+      if (at === 'name') {
         // A doubled backtick is one of the name, and the name goes on.
         if (c === BACKTICK) quoted = !quoted;
         if (quoted || c === BACKTICK) name.push(c);
@@ -75,11 +65,32 @@ export function lexDump(parts: DumpParts): Lexer {
       } else if (c === BACKTICK) quoted = !quoted;
       else if (c === V && !quoted) at = 'values';
     }
-    if (at === 'no') {
-      parts.rows(unquoted(Buffer.from(name).toString('utf8')), count);
-      // The newline that ends it is data too.
-      if (chunk[i] === NEWLINE) i++;
+    return i;
+  };
+
+  /** Its rows. All bytes of a dump pass here: what is looked at for each lies in variables of this call. */
+  const values = (chunk: Buffer, from: number): number => {
+    let [i, string, escapes, nested, rows] = [from, inString, escaped, depth, count];
+    const { length } = chunk;
+    for (; i < length; i++) {
+      const c = chunk[i];
+      if (string) {
+        if (escapes) escapes = false;
+        else if (c === BACKSLASH) escapes = true;
+        else if (c === QUOTE) string = false;
+      } else if (c === QUOTE) string = true;
+      else if (c === OPEN) {
+        if (nested++ === 0) rows++;
+      } else if (c === CLOSE) nested--;
+      else if (c === SEMICOLON && nested === 0) {
+        at = 'no';
+        // The newline that ends it is data too.
+        i += chunk[i + 1] === NEWLINE ? 2 : 1;
+        break;
+      }
     }
+    [inString, escaped, depth, count] = [string, escapes, nested, rows];
+    if (at === 'no') parts.rows(unquoted(Buffer.from(name).toString('utf8')), count);
     return i;
   };
 
@@ -88,7 +99,7 @@ export function lexDump(parts: DumpParts): Lexer {
       let i = 0;
       while (i < chunk.length) {
         if (at !== 'no') {
-          const end = insert(chunk, i);
+          const end = at === 'values' ? values(chunk, i) : head(chunk, i);
           parts.data?.(chunk.subarray(i, end));
           i = end;
           continue;

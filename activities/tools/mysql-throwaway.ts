@@ -19,7 +19,7 @@ const OPTIONS = [
   '--socket=s',
   '--pid-file=pid',
   '--event-scheduler=OFF',
-  '--skip-slave-start',
+  '--loose-mysqlx=OFF',
   '--skip-log-bin',
   '--local-infile=0',
   '--max-allowed-packet=1G',

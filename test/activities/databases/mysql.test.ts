@@ -4,11 +4,14 @@ import { join } from 'node:path';
 import { after, describe, it } from 'node:test';
 import { mysqlDatabase as database } from '../../../activities/databases/mysql.js';
 import { withScratchServer } from '../../../activities/databases/mysql-scratch.js';
+import { splitDump } from '../../../activities/databases/mysql-split.js';
+import { readText } from '../../../activities/databases/mysql-text.js';
 import { sqlName } from '../../../activities/tools/mysql.js';
 import { isFailure } from '../../../src/core/failures.js';
 import { databaseSuite } from '../../conformance/database-suite.js';
 import { testContext } from '../../support/context.js';
 import { type LiveMysql, NO_MYSQL, openMysql } from '../../support/mysql-server.js';
+import { eventually } from '../../support/toy.js';
 import { temporary } from '../../support/videocms-site.js';
 
 const skip = NO_MYSQL;
@@ -39,6 +42,9 @@ CREATE FUNCTION one() RETURNS INT DETERMINISTIC RETURN 1;;
 CREATE EVENT sometimes ON SCHEDULE EVERY 1 DAY DO INSERT INTO \`empty\` VALUES (7);;
 DELIMITER ;
 `;
+
+const idOf = async (which: string) =>
+  (await live.server.query(`SELECT ID FROM information_schema.PROCESSLIST WHERE ${which};`))[0]?.[0];
 
 let count = 0;
 const filled = async (script: string, schema = `d${++count}`): Promise<string> => {
@@ -108,18 +114,16 @@ describe('mysql', { skip }, () => {
         }
       })();
       const into = temporary();
-      const dumps = [];
-      for (let i = 0; i < 4; i++) {
-        const dumped = await database.dump({ ...spec, name: `shop${i}` }, into, undefined, ctx);
-        dumps.push(dumped.fingerprint.tables);
-      }
+      const dumps: Record<string, number>[] = [];
+      const grew = () => (dumps.at(-1)?.[`${a}.orders`] ?? 0) > (dumps[0]?.[`${a}.orders`] ?? 0);
+      while (dumps.length < 3 || !grew())
+        dumps.push((await database.dump(spec, into, undefined, ctx)).fingerprint.tables);
       stop = true;
       await writer;
       for (const tables of dumps) {
         const [orders, bills] = [tables[`${a}.orders`] ?? -1, tables[`${b}.bills`] ?? -1];
         assert.ok(orders === bills || orders === bills + 1, `${engine}: ${orders} orders, ${bills} bills`);
       }
-      assert.ok((dumps.at(-1)?.[`${a}.orders`] ?? 0) > (dumps[0]?.[`${a}.orders`] ?? 0), 'it was written meanwhile');
       const noted = /2 tables \(.*\) have no transactions, so tables were locked.*writers waited/;
       assert.equal(
         ctx.notes.some((note) => noted.test(note)),
@@ -160,6 +164,55 @@ describe('mysql', { skip }, () => {
       assert.ok(isFailure(error, 'DatabaseMissing'));
       return /no schema mine/.test(error.message);
     });
+  });
+
+  it('a server that breaks off in mid-dump is a failure that passes soon, and no dump', async () => {
+    const ctx = await testContext();
+    const schema = await filled(
+      'CREATE TABLE a (x INT); INSERT INTO a VALUES (1); CREATE TABLE locked (x INT) ENGINE=MyISAM;',
+    );
+    const into = temporary();
+    const holder = live.server.execute(`LOCK TABLES \`${schema}\`.locked WRITE; DO SLEEP(600);`);
+    await eventually('it is locked', 60_000, () => idOf("INFO = 'DO SLEEP(600)'"));
+    const dumping = database.dump(live.spec('shop', [schema]), into, undefined, ctx);
+    const ended = assert.rejects(dumping, (error) => {
+      assert.ok(isFailure(error, 'DatabaseUnreachable'), String(error));
+      return !error.nonRetryable;
+    });
+    await eventually('the dump waits', 60_000, () => idOf("STATE LIKE '%metadata lock%'"));
+    await live.server.execute(`KILL CONNECTION ${await idOf("STATE LIKE '%metadata lock%'")};`);
+    await ended;
+    await live.server.execute(`KILL CONNECTION ${await idOf("INFO = 'DO SLEEP(600)'")};`);
+    await assert.rejects(holder);
+  });
+
+  it('reads a dump the same way in pieces of any size', async () => {
+    const ctx = await testContext();
+    const into = temporary();
+    const { file, fingerprint } = await database.dump(
+      live.spec('shop', [await filled(notes(3), 'pieces')]),
+      into,
+      undefined,
+      ctx,
+    );
+    const text = await readFile(join(into, file));
+    for (const size of [1, 2, 3, 7, 13, 64, 1000]) {
+      const reader = readText();
+      const { data, objects } = splitDump((schema) => `${schema}_2`);
+      const tables: Buffer[] = [];
+      data.on('data', (piece: Buffer) => tables.push(piece));
+      for (let at = 0; at < text.length; at += size) {
+        reader.push(text.subarray(at, at + size));
+        data.write(text.subarray(at, at + size));
+      }
+      await new Promise<void>((done) => data.end(done));
+      const read = reader.end();
+      assert.deepEqual([read.fingerprint, read.whole], [fingerprint, true], `pieces of ${size}`);
+      const rest = Buffer.concat(tables).toString();
+      assert.match(rest, /USE `pieces_2`;/);
+      assert.doesNotMatch(rest, /TRIGGER|EVENT|PROCEDURE|VIEW `/);
+      assert.equal(objects.filter((each) => /^\/\*!50003 CREATE\*\/.* TRIGGER/.test(each)).length, 1);
+    }
   });
 
   it('keeps the accounts that have rights on the schemas, and no others', async () => {
@@ -206,12 +259,15 @@ describe('mysql', { skip }, () => {
     await assert.rejects(stat(join(into, 's')), { code: 'ENOENT' });
   });
 
-  it('a cancelled load leaves neither server nor data', async () => {
+  it('the server of a load has no network, runs no event and is not root; cancelled, it leaves nothing', async () => {
     const ctx = await testContext();
     const dir = temporary();
     let pid = 0;
     const running = withScratchServer([], dir, ctx, async (server) => {
+      assert.deepEqual(await server.query('SELECT @@skip_networking, @@event_scheduler;'), [['1', 'OFF']]);
       pid = Number(await readFile(join(dir, 'data', 'pid'), 'utf8'));
+      if (ctx.notes.length === 0) assert.notEqual((await stat(`/proc/${pid}`)).uid, 0);
+      await assert.rejects(server.query("SELECT 1 INTO OUTFILE '/tmp/holdfast-outfile';"), is('ToolFailed'));
       setImmediate(() => ctx.cancel(new Error('enough')));
       await server.query('SELECT SLEEP(600);');
     });
@@ -220,16 +276,5 @@ describe('mysql', { skip }, () => {
     assert.throws(() => process.kill(pid, 0), { code: 'ESRCH' });
     await assert.rejects(stat(join(dir, 'data')), { code: 'ENOENT' });
     await rm(dir, { recursive: true });
-  });
-
-  it('the server of a load has no network, runs no event, and is not root', async () => {
-    const ctx = await testContext();
-    const dir = temporary();
-    await withScratchServer([], dir, ctx, async (server) => {
-      assert.deepEqual(await server.query('SELECT @@skip_networking, @@event_scheduler;'), [['1', 'OFF']]);
-      const pid = (await readFile(join(dir, 'data', 'pid'), 'utf8')).trim();
-      if (ctx.notes.length === 0) assert.notEqual((await stat(`/proc/${pid}`)).uid, 0);
-      await assert.rejects(server.query("SELECT 1 INTO OUTFILE '/tmp/holdfast-outfile';"), is('ToolFailed'));
-    });
   });
 });
