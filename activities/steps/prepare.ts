@@ -3,7 +3,7 @@ import { gatherFacts } from '../../src/config/facts.js';
 import { freezePlan } from '../../src/config/freeze.js';
 import { derivePlan } from '../../src/config/plan.js';
 import { isFailure } from '../../src/core/failures.js';
-import { livesElsewhere, type Plan, type RepositorySpec } from '../../src/core/plan.js';
+import { isOnline, livesElsewhere, type Plan, type RepositorySpec } from '../../src/core/plan.js';
 import type { Prepared, PrepareInput } from '../api.js';
 import { checks as appChecks } from '../checks/index.js';
 import type { Deps } from '../deps.js';
@@ -117,11 +117,6 @@ async function preflight(plan: Plan, input: PrepareInput, env: Env): Promise<voi
   });
   if (!input.reads) await preflightSpace(plan, bytes, env);
   if (input.operation !== undefined) await preflightOperation(plan, input.operation, bytes, env);
-}
-
-/** Backed up without a stop: only where each database can be taken online, and nothing mutable has to be copied at rest. */
-export function isOnline(plan: Plan): boolean {
-  return plan.databases.length > 0 && plan.databases.every((database) => database.mode === 'online');
 }
 
 /** An engine that stores everything each time, or only what is new, has no other level to offer. */

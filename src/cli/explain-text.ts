@@ -1,7 +1,7 @@
 import { relative } from 'node:path';
 import { stamp } from '../client/status-times.js';
 import { formatDuration } from '../core/durations.js';
-import type { FileSetSpec, Health, Plan, ServiceSpec } from '../core/plan.js';
+import { type FileSetSpec, type Health, isOnline, livesElsewhere, type Plan, type ServiceSpec } from '../core/plan.js';
 import type { NextTime } from './explain.js';
 import { databaseRow } from './explain-databases.js';
 import { table } from './table.js';
@@ -24,7 +24,11 @@ export function explainText(plan: Plan, { downtimes, next, notes, size = [] }: S
   ];
   return [
     `${plan.site}: ${plan.app} in ${plan.root} on ${plan.host}`,
-    ...section('Stopped, and started again', plan.services.map(serviceRow), 'nothing is ever stopped'),
+    ...section(
+      isOnline(plan) ? 'Stopped for a restore in place alone' : 'Stopped, and started again',
+      plan.services.map(serviceRow),
+      'nothing is ever stopped',
+    ),
     ...section('Captured', [
       ...plan.databases.map((one) => databaseRow(plan, one)),
       ...plan.fileSets.map((set) => fileSetRow(plan, set)),
@@ -41,7 +45,11 @@ export function explainText(plan: Plan, { downtimes, next, notes, size = [] }: S
     ),
     ...section(
       'Goes to',
-      plan.repositories.map((one) => [one.name, one.engine, one.location, keepText(one), one.offsite ? 'offsite' : '']),
+      plan.repositories.map((one) => [
+        ...[one.name, one.engine, one.location],
+        livesElsewhere(one, plan.host) ? `on ${one.host}, which pulls and keeps` : keepText(one),
+        one.offsite ? 'offsite' : '',
+      ]),
     ),
     ...(size.length > 0
       ? section(
@@ -94,7 +102,7 @@ const WHEN: Record<FileSetSpec['change'], string> = {
 function fileSetRow(plan: Plan, set: FileSetSpec): string[] {
   const what =
     set.include.length > 0 ? set.include.map((one) => below(plan, set, one)).join(', ') : below(plan, set, '');
-  const when = WHEN[set.change];
+  const when = set.change === 'mutable' && isOnline(plan) ? 'copied while it runs' : WHEN[set.change];
   return ['files', set.name, `${when}${set.optional ? '; may be absent' : ''}`, what];
 }
 
@@ -110,7 +118,7 @@ function keepText({ keep, appendOnly }: Plan['repositories'][number]): string {
 }
 
 function downtimeText(plan: Plan, downtimes: number[]): string {
-  if (plan.services.every(({ kind }) => kind === 'none')) return 'none';
+  if (isOnline(plan) || plan.services.every(({ kind }) => kind === 'none')) return 'none';
   const cap = `ended at ${formatDuration(plan.limits.downtimeMs)}`;
   if (downtimes.length === 0) return `not measured yet: stop, copy of the databases and start; ${cap}`;
   const sorted = [...downtimes].sort((a, b) => a - b);

@@ -293,5 +293,10 @@ export const Plan = z.strictObject({
 });
 export type Plan = z.infer<typeof Plan>;
 
+/** Backed up without a stop: only where each database can be taken online, and nothing mutable has to be copied at rest. */
+export function isOnline(plan: Pick<Plan, 'databases'>): boolean {
+  return plan.databases.length > 0 && plan.databases.every((database) => database.mode === 'online');
+}
+
 /** The service's specs as the site record keeps them, so that the watchdog needs no config to start an application. */
 export const ServiceSpecs = z.array(ServiceSpec);

@@ -195,6 +195,22 @@ test('destroyed and restored, into a directory and in place', opts, async () => 
   assert.deepEqual(await exported(), before);
 });
 
+test('the file while Varasto is stopped, under its own lock, and proven', opts, async () => {
+  const undo = await lab.configure(({ sites }) => {
+    const { leaveOut } = sites.files.options;
+    sites.files.options = { take: 'stopped', leaveOut };
+  });
+  const report = await runPlain(lab, 'backup', { site: 'files', repositories: ['bucket'] });
+  await healthy();
+  const proof = await runPlain(lab, 'restoreTest', { site: 'files', repository: 'bucket' });
+  await undo();
+  assert.equal(report.outcome, 'completed', report.said);
+  assert.ok(report.downtimeMs, 'it was down');
+  assert.match(report.steps.find(({ step }) => step === 'dump')?.said ?? '', /fully consistent/);
+  assert.equal(proof.proof?.outcome, 'proven', proof.said);
+  assert.match(JSON.stringify(proof.proof?.checks), /it loads, and was read through/);
+});
+
 test('an upload that fails is told, and the other repository has its copy', opts, async () => {
   const mark = join(bucket(), 'holdfast-ubackup.json');
   const kept = readFileSync(mark);

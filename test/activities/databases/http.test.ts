@@ -8,10 +8,12 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 import { httpDatabase } from '../../../activities/databases/http.js';
+import { mustBeMade } from '../../../activities/steps/exchanges.js';
 import { readBolt } from '../../../activities/tools/bolt.js';
 import { exportText, noRecords } from '../../../examples/varasto/database.mjs';
 import { type FailureType, isFailure } from '../../../src/core/failures.js';
 import { databaseSuite } from '../../conformance/database-suite.js';
+import { manifestOf } from '../../conformance/engine-fixture.js';
 import { testContext } from '../../support/context.js';
 import {
   type HttpSpec,
@@ -193,4 +195,21 @@ test('the real export: its counts, and the known answer of its sorted lines', {
   } finally {
     await rm(fixtures, { recursive: true });
   }
+});
+
+test('without sto the export lies beside, and a restore in place is refused before anything stops', async () => {
+  const ctx = await testContext();
+  const into = await scratch();
+  const { file, bytes, sha256, fingerprint } = await httpDatabase.dump(server.spec, into, undefined, ctx);
+  const [root, site] = ['/srv/varasto', join(into, 'site')];
+  await mkdir(site);
+  await httpDatabase.load(join(into, file), 'varasto', join(site, 'varasto.db'), ctx);
+  assert.deepEqual(readFileSync(join(site, 'varasto.db.export')), readFileSync(join(into, file)));
+  assert.match(ctx.notes.join(), /sto is not installed here/);
+  const entry = { name: 'varasto', kind: 'http', format: 'varasto', file, bytes, sha256, fingerprint };
+  const manifest = manifestOf('/staging', { root, databases: [{ ...entry, path: join(root, 'varasto.db') }] });
+  await assert.rejects(mustBeMade(manifest, site, undefined, ctx), failsAs('RestoreRefused', /could not be imported/));
+  await mustBeMade(manifest, site, ['config'], ctx);
+  await copyFile(join(into, file), join(site, 'varasto.db'));
+  await mustBeMade(manifest, site, undefined, ctx);
 });

@@ -1,12 +1,16 @@
+import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import { lstat, mkdir, open, readdir, readFile, stat, writeFile } from 'node:fs/promises';
 import { dirname, join, relative } from 'node:path';
+import { test } from 'node:test';
 import type { BackupRequest } from '../../../activities/contracts.js';
 import { ubackupEngine } from '../../../activities/engines/ubackup.js';
+import { isFailure } from '../../../src/core/failures.js';
 import type { DatabaseEntry } from '../../../src/core/manifest.js';
-import { RepositorySpec } from '../../../src/core/plan.js';
+import { type Plan, RepositorySpec } from '../../../src/core/plan.js';
 import { engineSuite } from '../../conformance/engine-suite.js';
+import { testContext } from '../../support/context.js';
 import { rsaPair } from '../../support/varasto-site.js';
 
 const pair = rsaPair();
@@ -55,4 +59,19 @@ engineSuite('ubackup', {
   capture,
   flip,
   secrets: async (repo) => [(await readFile((repo.identity as { file: string }).file, 'utf8')).split('\n')[3] ?? ''],
+});
+
+test('a site with several databases, or with files in place, is told before anything stops', async () => {
+  const ctx = await testContext();
+  const repo = await repository('/nowhere/bucket');
+  const set = { name: 'media', root: '/srv/media', change: 'immutable' };
+  const plan = (databases: number, fileSets: object[]) =>
+    ({ databases: Array.from({ length: databases }, () => ({})), fileSets }) as unknown as Plan;
+  const refused = (words: RegExp) => (error: Error) => isFailure(error, 'InvalidConfig') && words.test(error.message);
+  await ubackupEngine.accepts?.(repo, plan(1, [{ ...set, change: 'mutable' }]), ctx);
+  await assert.rejects(async () => ubackupEngine.accepts?.(repo, plan(2, []), ctx), refused(/2 databases/));
+  await assert.rejects(
+    async () => ubackupEngine.accepts?.(repo, plan(1, [set]), ctx),
+    refused(/files in place \(media\)/),
+  );
 });

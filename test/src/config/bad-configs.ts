@@ -228,6 +228,17 @@ export const BAD_CONFIGS: [string, string, string[]][] = [
     ],
   ],
   [
+    'no key of ubackup',
+    withText(
+      'engine: restic, location: repo, password: { file: key }',
+      'engine: ubackup, location: "sftp:host:/repo", recipients: [age1x]',
+    ),
+    [
+      '…/holdfast.yaml:3:37 repositories.nas.location: must be a directory, or s3:https://<endpoint>/<bucket>',
+      '…/holdfast.yaml:3:69 repositories.nas.recipients[0]: is no RSA public key; its text begins with -----BEGIN RSA PUBLIC KEY-----',
+    ],
+  ],
+  [
     'missing directory',
     withText('root: cms', 'root: gone'),
     ['…/holdfast.yaml:7:11 sites.cms.root: there is no directory …/gone; create or mount it, or correct the path'],
