@@ -10,7 +10,12 @@ const LEAST_RETENTION_DAYS = 90;
 
 /** Workers, retention and schedules, as Temporal has them. */
 export async function checkTemporal(client: Client, config: Config, host: string): Promise<Finding[]> {
-  return [await retention(client), ...(await workers(client, host)), await schedules(client, config, host)];
+  return [
+    await retention(client),
+    ...(await workers(client, host)),
+    ...(await otherHosts(client, config, host)),
+    await schedules(client, config, host),
+  ];
 }
 
 async function retention(client: Client): Promise<Finding> {
@@ -38,6 +43,28 @@ async function workers(client: Client, host: string): Promise<Finding[]> {
       if (found.length > 0) return ok(`queue ${queue}`, found.map(({ identity }) => identity).join(', '));
       return failed(`queue ${queue}`, 'no worker polls it, so a run would only wait; start one', 'holdfast worker');
     }),
+  );
+}
+
+/** Machines that this one's runs ask for their part: without their worker the run waits for hours, and ends partial. */
+async function otherHosts(client: Client, { repositories }: Config, host: string): Promise<Finding[]> {
+  const others = new Set(Object.values(repositories).flatMap((one) => [one.host, one.proveOn]));
+  return Promise.all(
+    [...others].flatMap((other) =>
+      other === undefined || other === host
+        ? []
+        : [
+            pollers(client, hostQueue(other), 'activity').then((found) =>
+              found.length > 0
+                ? ok(`host ${other}`, found.map(({ identity }) => identity).join(', '))
+                : warn(
+                    `host ${other}`,
+                    'no worker polls for it, so its repositories wait; start one there',
+                    'holdfast worker',
+                  ),
+            ),
+          ],
+    ),
   );
 }
 

@@ -35,26 +35,35 @@ async function snapshots(call: Call): Promise<ExitCode> {
   // A restic before 0.17 does not tell the size of a snapshot; the run that made it does.
   const stored = (await readReports(state, plan.site)).flatMap(({ repositories }) => repositories);
   const failures: { repository: string; message: string }[] = [];
+  const { livesElsewhere } = await import('../core/plan.js');
+  const away = plan.repositories.filter((each) => livesElsewhere(each, plan.host) && !each.ssh);
+  for (const { name, host } of away)
+    call.say(`${name} is on ${host}: look there, or give it \`ssh\` here (docs/hosts.md)`);
   const found = await Promise.all(
-    plan.repositories.map(async (repository): Promise<Shown[]> => {
-      try {
-        const all = await engines[repository.engine].list(repository, plan.siteId, ctx);
-        const { verified, proven } = await knownLevels(state, plan.site, repository.name);
-        return all.map((one) => ({
-          ...sizeOf(one, stored),
-          ...one,
-          level: proven.has(one.id) ? 'proven' : verified.has(one.id) ? 'verified' : 'stored',
-        }));
-      } catch (error) {
-        failures.push({ repository: repository.name, message: error instanceof Error ? error.message : String(error) });
-        return [];
-      }
-    }),
+    plan.repositories
+      .filter((each) => !away.includes(each))
+      .map(async (repository): Promise<Shown[]> => {
+        try {
+          const all = await engines[repository.engine].list(repository, plan.siteId, ctx);
+          const { verified, proven } = await knownLevels(state, plan.site, repository.name);
+          return all.map((one) => ({
+            ...sizeOf(one, stored),
+            ...one,
+            level: proven.has(one.id) ? 'proven' : verified.has(one.id) ? 'verified' : 'stored',
+          }));
+        } catch (error) {
+          failures.push({
+            repository: repository.name,
+            message: error instanceof Error ? error.message : String(error),
+          });
+          return [];
+        }
+      }),
   );
   const all = found.flat().sort((a, b) => b.capturedAt.localeCompare(a.capturedAt));
   const head = ['CAPTURED (UTC)', 'REPOSITORY', 'SNAPSHOT', 'LEVEL', 'SIZE', 'KIND'];
   if (all.length > 0) for (const line of table([head, ...all.map(row)])) call.say(line);
-  else if (failures.length === 0)
+  else if (failures.length === 0 && away.length === 0)
     call.say(`no snapshot of ${plan.site} yet; make one with: holdfast backup ${plan.site}`);
   for (const { message } of failures) call.cli.writeError(`holdfast: ${message}\n`);
   const exitCode = failures.length === 0 ? EXIT.completed : all.length > 0 ? EXIT.partial : EXIT.failed;

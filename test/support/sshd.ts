@@ -7,7 +7,7 @@ import { eventually, freePort } from './toy.js';
 
 const SSHD = '/usr/sbin/sshd';
 
-/** An SSH server of its own on the loopback, with its own keys; whoever has `key` is let in as root. */
+/** An SSH server of its own on the loopback, with its own keys; whoever has `key` may read as root. */
 export interface Sshd {
   port: number;
   key: string;
@@ -30,9 +30,11 @@ export async function createSshd(dir: string): Promise<Sshd | string> {
   const port = await freePort();
   const [type, text] = readFileSync(`${hostKey}.pub`, 'utf8').split(' ');
   writeFileSync(knownHosts, `[127.0.0.1]:${port} ${type} ${text}\n`);
+  // As docs/hosts.md has it: this key reads files, and nothing else.
+  writeFileSync(`${key}.allowed`, `restrict,command="rrsync -ro /" ${readFileSync(`${key}.pub`, 'utf8')}`);
   const lines = [
     ...[`Port ${port}`, 'ListenAddress 127.0.0.1', `HostKey ${hostKey}`, 'PidFile none', 'StrictModes no'],
-    ...[`AuthorizedKeysFile ${key}.pub`, 'UsePAM no', 'PasswordAuthentication no'],
+    ...[`AuthorizedKeysFile ${key}.allowed`, 'UsePAM no', 'PasswordAuthentication no'],
     ...['PermitRootLogin prohibit-password', 'Subsystem sftp internal-sftp'],
   ];
   writeFileSync(config, `${lines.join('\n')}\n`);
