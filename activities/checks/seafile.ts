@@ -100,6 +100,8 @@ export const seafileChecks: AppChecks = {
 };
 
 async function* referencesOf(capture: Capture, ctx: Context): AsyncGenerator<string> {
+  // On the machine that has pulled it, the libraries are not there to walk: whatever it lacks may be needed.
+  if (capture.plan.of) return yield* listed(capture);
   const { damaged } = optionsOf(capture.plan);
   const storage = storageOf(capture.plan);
   async function* all(rows: string, scratch: string): AsyncGenerator<string> {
@@ -112,19 +114,20 @@ async function* referencesOf(capture: Capture, ctx: Context): AsyncGenerator<str
   yield* withCapturedRows(capture, all, ctx);
 }
 
-async function goneSinceList({ manifest, file }: Capture, ctx: Context): Promise<number> {
-  const set = manifest.fileSets.find(({ name }) => name === 'libraries');
+async function goneSinceList(capture: Capture, ctx: Context): Promise<number> {
   let gone = 0;
-  if (!set) return gone;
-  await eachLimited(
-    readLines(file(set.list)),
-    async (line) => {
-      if (!(await there(join(set.root, (JSON.parse(line) as { p: string }).p)))) gone++;
-      ctx.beat();
-    },
-    32,
-  );
+  const look = async (path: string) => {
+    if (!(await there(path))) gone++;
+    ctx.beat();
+  };
+  await eachLimited(listed(capture), look, 32);
   return gone;
+}
+
+async function* listed({ manifest, file }: Capture): AsyncGenerator<string> {
+  const set = manifest.fileSets.find(({ name }) => name === 'libraries');
+  if (set)
+    for await (const line of readLines(file(set.list))) yield join(set.root, (JSON.parse(line) as { p: string }).p);
 }
 
 const there = async (path: string) => (await lstat(path).catch(() => undefined)) !== undefined;

@@ -56,6 +56,12 @@ describe('seafile, while it is backed up', () => {
     assert.ok(!found.includes(objectPath(storage, 'blocks', MAIN, blocks.past)), 'history is not asked for');
   });
 
+  it('on the machine that has pulled it, every object may be needed, as there is nothing to walk', async () => {
+    const of = { host: 'web1', plan: 'digest' } as never;
+    const found = await collect(seafileChecks.references!({ ...capture(), plan: { ...back.plan, of } }, ctx));
+    assert.ok(found.includes(objectPath(site.storage, 'blocks', MAIN, site.blocks.past)), 'history too');
+  });
+
   it('a missing object is asked for all the same: the backup names it', async () => {
     const path = objectPath(site.storage, 'fs', MAIN, site.fs.folder);
     await without(path, async () => assert.ok((await references()).includes(path)));

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
-import { rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, rmSync, writeFileSync } from 'node:fs';
 import { mkdtemp } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join, relative, resolve } from 'node:path';
@@ -148,6 +148,31 @@ describe('checks of seafile', () => {
   it('a database that cannot be read makes every rule fail, as none was looked at', async () => {
     const found = await check(({ accounts }) => writeFileSync(accounts, 'no database at all'));
     for (const name of ['libraries', 'owners', 'commits', 'blocks', 'block contents'])
+      assert.match(one(found, name).evidence, /^could not be made/);
+  });
+
+  it('a dump that is cut is named, and nothing is taken as proven by it', async () => {
+    const root = await mkdtemp(join(tmpdir(), 'holdfast-seafile-'));
+    const file = 'databases/seafile/seafile.sql.20261121T030000Z';
+    mkdirSync(join(root, '.holdfast/databases/seafile'), { recursive: true });
+    writeFileSync(join(root, '.holdfast', file), "USE `seafile_db`;\nINSERT INTO `Repo` VALUES ('");
+    const fingerprint = { tables: { 'seafile_db.Repo': 3 }, schemaSha256: '0', userVersion: 0 };
+    const entry = {
+      name: 'seafile',
+      kind: 'mysql',
+      format: 'sql',
+      file,
+      bytes: 900,
+      sha256: 'f'.repeat(64),
+      fingerprint,
+    };
+    const manifest = { ...base.manifest, databases: [entry], fileSets: [] };
+    const plan = { ...base.plan, options: { ...base.plan.options, mysql: { schemas: {} } } };
+    const scratch = await mkdtemp(join(tmpdir(), 'holdfast-seafile-'));
+    const found = await seafileChecks.checks({ ...base, root, manifest, plan, scratch }, ctx);
+    assert.deepEqual(one(found, 'seafile: file').places, [file]);
+    assert.match(one(found, 'seafile: integrity').evidence, /does not end with -- Dump completed/);
+    for (const name of ['libraries', 'commits', 'blocks'])
       assert.match(one(found, name).evidence, /^could not be made/);
   });
 
