@@ -168,7 +168,7 @@ class Change {
     if (when === 'after' && verdict === 'unclear') return said;
     const type = verdict === 'failed' ? 'CheckFailed' : 'CheckUnclear';
     const advice = when === 'before' ? { advice: `nothing was changed; repair that first` } : {};
-    throw failure(type, { step: `check ${when}`, host: this.base.host, what: said, ...advice });
+    throw failure(type, { step: 'check', host: this.base.host, what: `${when} ${this.operation}: ${said}`, ...advice });
   }
 
   private async made(): Promise<Ending> {
@@ -177,6 +177,8 @@ class Change {
   }
 
   private rolledBack(why: string): Ending {
+    const kept = `what ${this.operation} had made is kept for 7 days, where holdfast status says`;
+    this.frame.run.report.notes.push(kept);
     return { outcome: 'failed', said: `ROLLED BACK: ${why}${this.down()}` };
   }
 

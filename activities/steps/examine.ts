@@ -42,7 +42,7 @@ async function once(
   { plan, ctx }: PlannedEnv,
 ): Promise<Look> {
   const { check } = operationOf(plan, operation, ctx);
-  if (check && 'command' in check) return command(operation, check.command, fence, { ctx });
+  if (check && 'command' in check) return command(check.command, fence, { ctx });
   if (!check && epoch !== undefined) return { verdict: 'passed', said: 'its health shows after the start' };
   try {
     if (check) await waitHealthy({ kind: 'none', name: operation, stopTimeoutMs: 0, health: check }, ctx, PATIENCE_MS);
@@ -65,13 +65,8 @@ async function once(
   }
 }
 
-async function command(
-  operation: string,
-  check: Command,
-  fence: Fence | undefined,
-  { ctx }: Pick<PlannedEnv, 'ctx'>,
-): Promise<Look> {
-  const name = `the check of ${operation}`;
+async function command(check: Command, fence: Fence | undefined, { ctx }: Pick<PlannedEnv, 'ctx'>): Promise<Look> {
+  const name = 'its check';
   try {
     await runCommand(check, ctx, fence ? { fence } : {});
     return { verdict: 'passed', said: `${name} passed` };

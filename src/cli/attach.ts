@@ -1,4 +1,5 @@
 import type { Command } from 'commander';
+import { isFleetId } from '../core/names.js';
 import type { Cli } from './context.js';
 import { temporalOptions, withTemporal } from './temporal.js';
 
@@ -10,7 +11,10 @@ export function register(program: Command, cli: Cli): void {
         withTemporal(call, async (client) => {
           const { findRun } = await import('../client/runs.js');
           const { follow } = await import('./follow.js');
-          return follow(call, client, await findRun(client, call.args[0] ?? ''));
+          const handle = await findRun(client, call.args[0] ?? '');
+          if (!isFleetId(handle.workflowId)) return follow(call, client, handle);
+          const { followFleet } = await import('./fleet.js');
+          return followFleet(call, handle);
         }),
       ),
     );

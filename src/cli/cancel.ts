@@ -1,4 +1,5 @@
 import type { Command } from 'commander';
+import { isFleetId } from '../core/names.js';
 import type { Cli } from './context.js';
 import { EXIT } from './exit-codes.js';
 import { temporalOptions, withTemporal } from './temporal.js';
@@ -12,10 +13,13 @@ export function register(program: Command, cli: Cli): void {
         withTemporal(call, async (client) => {
           const { findRun } = await import('../client/runs.js');
           const { follow } = await import('./follow.js');
+          const { followFleet } = await import('./fleet.js');
           const handle = await findRun(client, call.args[0] ?? '');
           await handle.cancel();
           if (call.options.detach !== true) {
-            const code = await follow(call, client, handle);
+            const code = isFleetId(handle.workflowId)
+              ? await followFleet(call, handle)
+              : await follow(call, client, handle);
             return code === EXIT.failed ? EXIT.completed : code;
           }
           call.say(`${handle.workflowId} was asked to end`);

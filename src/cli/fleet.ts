@@ -33,7 +33,7 @@ async function fleet(call: Call): Promise<ExitCode> {
     throw new CliError(EXIT.usage, 'name sites, or say --all or --app');
   const sites = await Promise.all(named.map((site) => addressOf(call, site)));
   return withTemporal(call, async (client) => {
-    const { fleetReportOf, startFleet } = await import('../client/fleet.js');
+    const { startFleet } = await import('../client/fleet.js');
     const options = { all: 'all', app: 'app', host: 'hosts', concurrency: 'concurrency', perHost: 'perHost' };
     const input = {
       workflow,
@@ -46,17 +46,23 @@ async function fleet(call: Call): Promise<ExitCode> {
       call.emit({ workflowId: handle.workflowId, exitCode: EXIT.completed });
       return EXIT.completed;
     }
-    const ended = fleetReportOf(handle);
-    await watch(call, handle, ended);
-    const report = await ended;
-    for (const line of render(report)) call.say(line);
-    const exitCode = exitOf(
-      report.outcome,
-      report.sites.flatMap(({ type }) => type ?? []),
-    );
-    call.emit({ report, exitCode });
-    return exitCode;
+    return followFleet(call, handle);
   });
+}
+
+/** Shows a fleet until all of its sites are done. Returns the exit code of the worst. */
+export async function followFleet(call: Call, handle: WorkflowHandle): Promise<ExitCode> {
+  const { fleetReportOf } = await import('../client/fleet.js');
+  const ended = fleetReportOf(handle);
+  await watch(call, handle, ended);
+  const report = await ended;
+  for (const line of render(report)) call.say(line);
+  const exitCode = exitOf(
+    report.outcome,
+    report.sites.flatMap(({ type }) => type ?? []),
+  );
+  call.emit({ report, exitCode });
+  return exitCode;
 }
 
 /** One line per site as it ends, until all have. */

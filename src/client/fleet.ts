@@ -32,9 +32,9 @@ export async function startFleet(client: Client, raw: z.input<typeof FleetInput>
 }
 
 /** Waits for a fleet's end and returns its report, however it ended. */
-export async function fleetReportOf(handle: WorkflowHandle<FleetType>): Promise<FleetReport> {
+export async function fleetReportOf(handle: WorkflowHandle): Promise<FleetReport> {
   try {
-    return await handle.result();
+    return (await handle.result()) as FleetReport;
   } catch (error) {
     if (!(error instanceof WorkflowFailedError)) throw error;
     const { cause } = error;

@@ -79,7 +79,10 @@ function siteStatus(facts: SiteFacts, now: Date, temporalAway: boolean): SiteSta
       .sort()
       .at(-1) || undefined;
   const proof = state?.proofs.at(-1);
-  const downtimeMs = state?.reports.findLast(({ downtimeMs }) => downtimeMs !== undefined)?.downtimeMs;
+  const downtimeMs = state?.reports.findLast(
+    // A guarded change holds the application down on purpose.
+    ({ workflow, downtimeMs }) => workflow !== 'guardedChange' && downtimeMs !== undefined,
+  )?.downtimeMs;
   const since = downtime(state, objectives.maxDowntimeMs, now);
   const status: SiteStatus = {
     site,

@@ -71,6 +71,10 @@ export function fleetId(workflow: WorkflowName, at: Date): string {
   return `fleet-${SLUG[workflow]}-${at.toISOString().slice(0, 19)}Z`;
 }
 
+export function isFleetId(id: string): boolean {
+  return id.startsWith('fleet-');
+}
+
 /** What each of our schedules is called: `holdfast-backup-cms`; the prefix is how `schedule apply` knows its own. */
 export function scheduleId(workflow: WorkflowName, address: Address): string {
   return `${TASK_QUEUE}-${workflowIdPrefix(workflow, address)}`;

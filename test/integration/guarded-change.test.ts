@@ -242,3 +242,13 @@ test('writes open: it asks and shows what is newer; a rollback keeps what visito
   );
   await atRest();
 });
+
+test('a fleet of all sites is one run each, and its worst outcome is the exit code', opts, async () => {
+  const all = await lab.holdfast(['fleet', 'backup', '--all', '--json']);
+  assert.equal(all.code, 0, all.err);
+  const { report } = JSON.parse(all.out);
+  assert.deepEqual([report.said, report.sites[0].outcome], ['backup of 1 site: 1 completed', 'completed']);
+  assert.ok((await bareSnapshots(lab)).length > 0);
+
+  await atRest();
+});
