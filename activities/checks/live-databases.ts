@@ -17,7 +17,7 @@ const BATCH = 200;
 
 /**
  * Refuses plain file sets that hold live database files: copied as files they come back empty or broken, and nothing
- * would say so. A closed SQLite file without a WAL is an ordinary file. Live sets may hold embedded databases: those are said. Throws LiveDatabaseInFiles, naming them.
+ * would say so. A closed SQLite file without a WAL is an ordinary file. Accounts of others may hold embedded databases: those are said. Throws LiveDatabaseInFiles, naming them.
  */
 export async function findLiveDatabases(sets: FileSetSpec[], ctx: Context): Promise<void> {
   const found: string[] = [];
@@ -38,12 +38,12 @@ export async function findLiveDatabases(sets: FileSetSpec[], ctx: Context): Prom
     }
     const small: string[] = [];
     for (const path of candidates) {
-      const kind = await liveKind(path, set.change !== 'live');
-      if (kind && set.change === 'live' && !SERVERS.includes(kind)) small.push(relative(set.root, path));
+      const kind = await liveKind(path, !set.parts);
+      if (kind && set.parts && !SERVERS.includes(kind)) small.push(relative(set.root, path));
       else if (kind) found.push(`${set.name}: ${relative(set.root, path)} (${kind})`);
       ctx.beat();
     }
-    // Whoever lives in a live set (hundreds of people's web roots) keeps what he likes there: that must not end everybody's backup.
+    // Hundreds of people keep what they like in their accounts: that of one must not end everybody's backup.
     if (small.length > 0)
       ctx.note(
         `${set.name}: ${small.length} embedded databases are copied as they lie, as after a power cut: ${small.slice(0, 3).join(', ')}`,

@@ -18,6 +18,8 @@ const PROGRAMS = [
   { program: 'rclone', package: 'rclone', purpose: 'runtime', why: 'the ubackup engine, in a bucket' },
   { program: 'getfacl', package: 'acl', purpose: 'runtime', why: 'keeps access control lists' },
   { program: 'getfattr', package: 'attr', purpose: 'runtime', why: 'keeps extended attributes' },
+  { program: 'unzip', package: 'unzip', purpose: 'runtime', why: 'reads the dumps of ApisCP’s accounts' },
+  { program: 'zip', package: 'zip', purpose: 'test', why: 'makes such dumps' },
   { program: 'age', package: 'age', purpose: 'test', why: 'reads archives encrypted to a public key' },
   {
     program: 'openssl',

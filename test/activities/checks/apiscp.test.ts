@@ -214,6 +214,14 @@ test('one account alone comes back into a directory', opts, async () => {
       .filter((line) => !line.includes('var/lib/mysql'))
       .sort();
   assert.deepEqual(without(look(at)), without(look(panel.accounts)));
+  // As its owner gets it, by the line of docs/apiscp.md.
+  const unpacked = join(dir, 'unpacked');
+  const keep = "--xattrs --xattrs-include='*' --acls --numeric-owner";
+  execFileSync('sh', [
+    '-euc',
+    `tar ${keep} -C ${at} -czf ${dir}/site2.tar.gz site2; mkdir ${unpacked}; tar ${keep} -C ${unpacked} -xzpf ${dir}/site2.tar.gz`,
+  ]);
+  assert.deepEqual(without(look(unpacked)), without(look(at)));
   await assert.rejects(pipe.restore('local', 'none', ['site77']), /the snapshot has no part site77/);
 });
 

@@ -47,4 +47,20 @@ describe('live databases among plain files', () => {
     await refused(postgres, 'PostgreSQL');
     await refused(bolt, 'bolt');
   });
+
+  it('embedded databases in the accounts of others are said and taken, those of servers refused, also where files live', async () => {
+    const root = temporary();
+    for (const account of ['site1', 'site2']) mkdirSync(join(root, account, 'shadow'), { recursive: true });
+    execFileSync('sqlite3', [join(root, 'site1/shadow/shop.sqlite')], {
+      input: '.dbconfig no_ckpt_on_close on\nPRAGMA journal_mode=WAL; CREATE TABLE t(a);',
+      stdio: ['pipe', 'ignore', 'inherit'],
+    });
+    const live = { change: 'live', include: ['site+([0-9])/shadow'] };
+    await refused(root, 'shop.sqlite', live);
+    const ctx = await testContext();
+    await findLiveDatabases([set(root, { ...live, parts: true })], ctx);
+    assert.match(ctx.notes.join(), /data: 2 embedded databases are copied as they lie.*shop.sqlite/);
+    writeFileSync(join(root, 'site2/shadow/ibdata1'), 'x');
+    await refused(root, 'MySQL', { ...live, parts: true });
+  });
 });
