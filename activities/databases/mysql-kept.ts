@@ -75,18 +75,22 @@ export async function changedSince(schemas: readonly string[], was: Kept, server
   return (await lastChange(schemas, server)) > (was.changedAt ?? '');
 }
 
-const seconds = 60;
+/** How long an attempt that died may still take in the server. */
+const SECONDS = 60;
+/** How long a statement waits for tables that somebody else uses; the server's own limit is a day, and the application is down. */
+const TABLES_SECONDS = 15;
 
 /** Waits for the end of what an attempt that died left running in the server. Throws DatabaseLocked. */
 export async function lock(tag: string, server: MysqlServer, ctx: Context, fence?: Fence): Promise<void> {
-  const [[got] = []] = await server.query(`SELECT GET_LOCK('holdfast ${tag}', ${seconds});`, fence ? { fence } : {});
+  const [[got] = []] = await server.query(`SELECT GET_LOCK('holdfast ${tag}', ${SECONDS});`, fence ? { fence } : {});
   if (got !== '1') throw ctx.fail('DatabaseLocked', 'an earlier attempt still works in the server');
 }
 
-/** For the head of a script: where the lock cannot be had, an error ends the script. */
+/** For the head of a script: where the lock cannot be had, or later a table, an error ends the script. */
 export function lockOrFail(tag: string): string {
   return [
-    `SET @holdfast = IF(GET_LOCK('holdfast ${tag}', ${seconds}) = 1, 'DO 0', 'DO the_lock_is_taken');`,
+    `SET SESSION lock_wait_timeout = ${TABLES_SECONDS};`,
+    `SET @holdfast = IF(GET_LOCK('holdfast ${tag}', ${SECONDS}) = 1, 'DO 0', 'DO the_lock_is_taken');`,
     'PREPARE holdfast FROM @holdfast;',
     'EXECUTE holdfast;',
   ].join('\n');

@@ -83,7 +83,7 @@ async function readBack(repository: RepositorySpec, snapshot: Snapshot, dir: str
 
 async function hashes(manifest: Manifest, restored: string, snapshot: Snapshot, { ctx }: PlannedEnv): Promise<void> {
   const files = [
-    ...manifest.databases.map(({ file, sha256 }) => ({ file, sha256 })),
+    ...manifest.databases.flatMap(({ file, sha256, also = [] }) => [{ file, sha256 }, ...also]),
     ...manifest.fileSets.map(({ list, listSha256 }) => ({ file: list, sha256: listSha256 })),
     ...manifest.fileSets.flatMap(({ attributes }) => attributes ?? []),
   ];

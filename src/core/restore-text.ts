@@ -70,7 +70,10 @@ function wayLines({ repository, commands }: RestoreWay): string[] {
 
 /** How a dump of a kind that lives in a server goes back; the names of its server are in the config beside it. */
 const IMPORTS: Partial<Record<string, (from: string, also: string[]) => string | string[]>> = {
-  mysql: (from) => `mysql < ${from}   # makes its schemas anew: into an empty server, or after a dump of what is there`,
+  mysql: (from, also) => [
+    `mysql < ${from}   # or mariadb; makes its tables anew: into an empty server, or after a dump of what is there`,
+    ...also.map((accounts) => `mysql < ${accounts}   # the accounts and their rights`),
+  ],
   // psql goes on where a role is there already.
   postgres: (from, also) => [
     ...also.map((roles) => `psql --dbname=postgres --file=${roles}`),
