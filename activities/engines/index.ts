@@ -1,6 +1,7 @@
 import type { RepositorySpec } from '../../src/core/plan.js';
 import type { Engine } from '../contracts.js';
 import { archiveEngine } from './archive.js';
+import { rcloneEngine } from './rclone.js';
 import { resticEngine } from './restic.js';
 import { rsyncEngine } from './rsync.js';
 import { ubackupEngine } from './ubackup.js';
@@ -11,4 +12,5 @@ export const engines: Record<RepositorySpec['engine'], Engine> = {
   archive: archiveEngine,
   rsync: rsyncEngine,
   ubackup: ubackupEngine,
+  rclone: rcloneEngine,
 };

@@ -15,7 +15,7 @@ const PROGRAMS = [
   { program: 'zstd', package: 'zstd', purpose: 'runtime', why: 'the archive engine’s compression (else gzip)' },
   { program: 'rsync', package: 'rsync', purpose: 'runtime', why: 'warm copies of files that change, and dated trees' },
   { program: 'ssh', package: 'openssh-client', purpose: 'runtime', why: 'a backup machine that pulls' },
-  { program: 'rclone', package: 'rclone', purpose: 'runtime', why: 'the ubackup engine, in a bucket' },
+  { program: 'rclone', package: 'rclone', purpose: 'runtime', why: 'the rclone engine, and ubackup in a bucket' },
   { program: 'getfacl', package: 'acl', purpose: 'runtime', why: 'keeps access control lists' },
   { program: 'getfattr', package: 'attr', purpose: 'runtime', why: 'keeps extended attributes' },
   { program: 'unzip', package: 'unzip', purpose: 'runtime', why: 'reads the dumps of ApisCP’s accounts' },

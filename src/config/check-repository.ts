@@ -48,8 +48,17 @@ export function checkRepository(repository: Partly<RepositoryLines>, path: Path)
     if (repository.location !== undefined && localPath(repository.location) === undefined)
       say('location', 'must be a directory; another machine pulls with `host` (docs/hosts.md)');
   }
+  if (repository.engine === 'rclone') {
+    for (const key of ['password', 'recipients', 'identity'] as const)
+      if (repository[key] !== undefined) say(key, 'means nothing to rclone; a remote of its kind `crypt` encrypts');
+    if (repository.location !== undefined && !isRclone(repository.location))
+      say('location', 'must be a directory, s3:https://<endpoint>/<bucket>, or rclone:<remote>:<path>');
+  }
   return findings;
 }
+
+const isRclone = (location: string) =>
+  localPath(location) !== undefined || parseS3(location) !== undefined || /^rclone:.+:/.test(location);
 
 const AGE_RECIPIENT = /^age1[qpzry9x8gf2tvdw0s3jn54khce6mua7l]{58}$/;
 

@@ -28,10 +28,10 @@ const notify = z.union(
 );
 
 const repository = z.strictObject({
-  engine: key(z.enum(['restic', 'archive', 'rsync', 'ubackup']), 'The tool behind it.', 'restic'),
+  engine: key(z.enum(['restic', 'archive', 'rsync', 'ubackup', 'rclone']), 'The tool behind it.', 'restic'),
   location: key(
     text,
-    'A directory; for restic whatever restic takes, for ubackup also s3:https://<endpoint>/<bucket>; never with a secret in it.',
+    'A directory; for restic whatever restic takes, for ubackup and rclone also s3:https://<endpoint>/<bucket>, for rclone also rclone:<remote>:<path>; never with a secret in it.',
     '/mnt/nas/restic',
   ),
   password: key(secret, "The repository's password (restic).", { file: '/etc/holdfast/restic.key' }).optional(),

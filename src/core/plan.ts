@@ -182,7 +182,7 @@ export type SshSpec = z.infer<typeof SshSpec>;
 
 export const RepositorySpec = z.strictObject({
   name: z.string(),
-  engine: z.enum(['restic', 'archive', 'rsync', 'ubackup']),
+  engine: z.enum(['restic', 'archive', 'rsync', 'ubackup', 'rclone']),
   location: z.string(),
   password: SecretRef.optional(),
   credentials: z.record(z.string(), SecretRef).default({}),
