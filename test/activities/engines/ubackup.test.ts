@@ -9,6 +9,7 @@ import { ubackupEngine } from '../../../activities/engines/ubackup.js';
 import { isFailure } from '../../../src/core/failures.js';
 import type { DatabaseEntry } from '../../../src/core/manifest.js';
 import { type Plan, RepositorySpec } from '../../../src/core/plan.js';
+import { requestOf, temp } from '../../conformance/engine-fixture.js';
 import { engineSuite } from '../../conformance/engine-suite.js';
 import { testContext } from '../../support/context.js';
 import { rsaPair } from '../../support/varasto-site.js';
@@ -73,5 +74,34 @@ test('a site with several databases, or with files in place, is told before anyt
   await assert.rejects(
     async () => ubackupEngine.accepts?.(repo, plan(1, [set]), ctx),
     refused(/files in place \(media\)/),
+  );
+});
+
+test('with the public key alone it writes, lists and checks; only its own private key reads, and that is enough', async () => {
+  const ctx = await testContext();
+  const dir = await temp('ubackup');
+  const { identity, ...blind } = await repository(join(dir, 'bucket'));
+  await ubackupEngine.init(blind, ctx);
+  const tree = join(dir, 'srv');
+  await mkdir(tree);
+  for (const name of ['file', 'other']) await writeFile(join(tree, name), `${name}\n`);
+  const { snapshot } = await ubackupEngine.backup(blind, await capture(await requestOf([tree])), ctx);
+  assert.deepEqual(
+    (await ubackupEngine.list(blind, 'site-1', ctx)).map(({ id, complete }) => [id, complete]),
+    [[snapshot.id, true]],
+  );
+  await ubackupEngine.check(blind, 'full', { n: 1, of: 1 }, ctx);
+  const read = async (repo: RepositorySpec) => {
+    const out = await temp('ubackup-out');
+    return ubackupEngine.restore(repo, snapshot.id, out, { workDir: out }, ctx);
+  };
+  const missing = (error: Error) => isFailure(error, 'KeyMissing');
+  await assert.rejects(read(blind), missing);
+  await writeFile(join(dir, 'wrong'), rsaPair().privateKey);
+  await assert.rejects(read({ ...blind, identity: { file: join(dir, 'wrong') } }), missing);
+  assert.equal(
+    (await read({ ...blind, recipients: [], identity: identity! })).files,
+    2,
+    'as an empty machine adopts it',
   );
 });
