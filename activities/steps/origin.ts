@@ -36,6 +36,12 @@ export function outOfReach(repository: RepositorySpec, ctx: Context): Error {
 
 /** A new host that has no snapshot may have another id for the site than the one that it was. */
 export async function noneHere(input: FetchInput, plan: Plan, ctx: Context): Promise<Error> {
+  const asked = plan.repositories.filter(({ name }) => name === (input.repository ?? name));
+  const [first] = asked;
+  if (first && asked.every((repository) => !reaches(repository, plan))) {
+    if (livesElsewhere(first, plan.host)) return outOfReach(first, ctx);
+    return ctx.fail('KeyMissing', `the key of repository ${first.name} is on ${first.proveOn}`);
+  }
   const ids = new Set<string>();
   if (input.from)
     for (const repository of plan.repositories)

@@ -35,6 +35,26 @@ test('a good run goes through its steps in order, and its result says what happe
   assert.equal(report.repositories[0]?.level, 'verified');
 });
 
+test('another host whose worker never comes is waited for as long as a store may take, and the run ends partial', async (t) => {
+  if (skipWithoutServer(t, lab)) return;
+  const repositories = [
+    { name: 'nas', engine: 'archive', offsite: false, prunes: '' },
+    { name: 'dated', engine: 'rsync', offsite: true, prunes: '', host: 'backupbox' },
+  ];
+  const limits = { startMs: 1_800_000, storeMs: 15_000 };
+  const { steps, calls } = mockSteps({}, { repositories, limits });
+  const report = await reportOf({ site: 'cms' }, steps);
+  assert.ok(Date.parse(report.endedAt ?? '') - Date.parse(report.startedAt) >= 15_000);
+  assert.equal(report.outcome, 'partial');
+  assert.match(report.said, /^PARTIAL: nas has it, dated failed/);
+  assert.match(report.failures[0]?.message ?? '', /^part on backupbox: no worker answers for host backupbox/);
+  assert.deepEqual(
+    calls.filter((call) => !['verify', 'store', 'seal'].includes(call)),
+    [...['prepare', 'stop', 'checkpoint', 'dump', 'start', 'finish']],
+  );
+  assert.ok(calls.includes('seal'));
+});
+
 test('a run without failures has at most 60 events, and 20 more for another repository', async (t) => {
   if (skipWithoutServer(t, lab)) return;
   const events = async (repositories: string[]) => {
