@@ -35,7 +35,7 @@ describe('checks of seafile', () => {
   /** The restored installation once more, after `damage` to its objects and its library database. */
   const check = async (
     damage: (at: { storage: string; database: string; accounts: string }) => void,
-    more: Partial<Pick<Restored, 'part'>> & { options?: object } = {},
+    more: Partial<Pick<Restored, 'part'>> & { options?: object; everything?: boolean } = {},
   ) => {
     const root = await mkdtemp(join(tmpdir(), 'holdfast-seafile-'));
     execFileSync('cp', ['-a', `${base.root}/.`, root]);
@@ -47,11 +47,14 @@ describe('checks of seafile', () => {
     });
     const plan = { ...base.plan, options: { ...base.plan.options, ...more.options } };
     const scratch = await mkdtemp(join(tmpdir(), 'holdfast-seafile-'));
-    return seafileChecks.checks({ ...base, ...more, plan, root, relocate, scratch }, ctx);
+    // The others have no rule: to look at them each time would only take long.
+    const databases = base.manifest.databases.filter(({ name }) => ['seafile', 'usermgr'].includes(name));
+    const manifest = more.everything ? base.manifest : { ...base.manifest, databases };
+    return seafileChecks.checks({ ...base, ...more, manifest, plan, root, relocate, scratch }, ctx);
   };
 
   it('a whole installation passes every check, with evidence', async () => {
-    const found = await check(() => {});
+    const found = await check(() => {}, { everything: true });
     assert.deepEqual(failed(found), []);
     assert.equal(one(found, 'libraries').evidence, 'each of 3 libraries has its branch');
     assert.match(one(found, 'commits').evidence, /^5 commits/);
@@ -196,8 +199,8 @@ describe('checks of seafile', () => {
 
   it('the shares of as many runs are all blocks, and each run knows that all are there', async () => {
     let read = 0;
-    for (const n of [1, 2, 3]) {
-      const found = await check(() => {}, { part: { n, of: 3 } });
+    for (const n of [1, 2]) {
+      const found = await check(() => {}, { part: { n, of: 2 } });
       assert.match(one(found, 'blocks').evidence, /^5 blocks/);
       read += Number.parseInt(one(found, 'block contents').evidence, 10);
     }
