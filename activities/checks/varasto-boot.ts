@@ -1,5 +1,6 @@
 import { mkdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
+import { isFailure } from '../../src/core/failures.js';
 import type { Fingerprint } from '../../src/core/manifest.js';
 import type { Check } from '../../src/core/report.js';
 import type { Context, Restored } from '../contracts.js';
@@ -8,7 +9,7 @@ import { importWithSto } from '../databases/http-import.js';
 import { writeDurable } from '../site/durable.js';
 import { LineFile } from '../tools/line-file.js';
 import { findProgram } from '../tools/programs.js';
-import { type ExportRecord, readExport } from '../tools/varasto-export.js';
+import { type ExportRecord, NoExport, readExport } from '../tools/varasto-export.js';
 import { exportOf } from './varasto-place.js';
 import { PROBE, type ProbeAnswer, type ProbeJob } from './varasto-probe.js';
 
@@ -40,6 +41,14 @@ export async function bootVarasto(restored: Restored, ctx: Context): Promise<Che
     const answer = await probe({ cwd: dir, again, waitMs: WAIT_MS, token }, ctx);
     if (!answer) return [];
     return [healthCheck(answer), await sameCheck(answer, again, wanted, ctx)];
+  } catch (error) {
+    // A bad backup is a failed check; anything else (a full disk, a cancellation) says nothing about it.
+    if (
+      !(error instanceof NoExport) &&
+      !isFailure(error, 'DumpIncomplete', 'DumpEmpty', 'DatabaseCorrupt', 'ToolFailed')
+    )
+      throw error;
+    return [{ name: 'boot: import', ok: false, evidence: error.message.split('; ')[0] ?? '' }];
   } finally {
     await rm(dir, { recursive: true, force: true });
   }

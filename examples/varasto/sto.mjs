@@ -36,13 +36,14 @@ function serve() {
     if (existsSync(DriverOpts) && !process.env.STO_DISABLE_REPLICATION_CONTROLLER)
       writeFileSync(join(DriverOpts, 'written-by-an-instance'), '');
   const node = records.Node.find(({ ID }) => ID === configOf(records, 'nodeId'));
-  const tls = { cert: node?.TLSCert, key: configOf(records, 'node_tls_cert_key') };
+  if (!node) fail('this node is not in its own database');
+  const tls = { cert: node.TLSCert, key: configOf(records, 'node_tls_cert_key') };
   const port = Number(process.env.STO_PORT ?? 443);
   const server = createServer(tls, (request, answer) => route(records, request, answer));
   server.listen(port, '127.0.0.1', () => {
     // Ours: whoever stops it by a pid file finds it.
     if (process.env.STO_PID_FILE) writeFileSync(process.env.STO_PID_FILE, `${process.pid}\n`);
-    process.stdout.write(`node ${node?.ID} listens on ${port}\n`);
+    process.stdout.write(`node ${node.ID} listens on ${port}\n`);
   });
   for (const signal of ['SIGINT', 'SIGTERM']) process.on(signal, () => process.exit(0));
 }

@@ -176,6 +176,8 @@ describe('checks of varasto', () => {
     assert.deepEqual(failed(found), [], JSON.stringify(found));
     assert.match(named(found, 'boot: exported again')?.evidence ?? '', /records, the same in all 12 sections/);
     for (const volume of site.volumes) assert.ok(!existsSync(join(volume, 'written-by-an-instance')), 'never mounted');
+    const cut = await restored(text, text.slice(0, text.lastIndexOf('\n# ') + 1));
+    assert.deepEqual(failed((await varastoChecks.boot?.(cut, ctx)) ?? []), ['boot: import']);
     const lost = exportText({ ...site.records, Node: [] });
     assert.deepEqual(failed((await varastoChecks.boot?.(await restored(lost), ctx)) ?? []), [
       'boot: health',
