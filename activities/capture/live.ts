@@ -34,7 +34,8 @@ const FEW = 20;
 
 /**
  * Gathers the differences of live sets. With `look`, each is held against the host: an entry that changed after the list was taken has a later
- * change time (nobody can set that one), one that was deleted is gone; anything else is the snapshot's fault.
+ * change time (nobody can set that one), and so has the directory that one was deleted from, but not the bare mount point of a disk that went;
+ * anything else is the snapshot's fault.
  */
 export function liveJudge(manifest: Manifest, plan: Plan, look: boolean) {
   const since = Date.parse(manifest.filesAsOf) - CLOCK_MS;
@@ -48,9 +49,9 @@ export function liveJudge(manifest: Manifest, plan: Plan, look: boolean) {
     if (have === undefined) vanished[set] = (vanished[set] ?? 0) + 1;
     else changed++;
     if (!look || unexplained.length >= 20) return;
-    const now = await lstat(path).catch(() => undefined);
-    const explained = now ? now.ctimeMs >= since : !(await lostPlace(difference, manifest, plan));
-    if (!explained) unexplained.push(path);
+    const now = await nearest(path);
+    const gone = now.path !== path && (await lostPlace(difference, manifest, plan));
+    if (gone || now.ctimeMs < since) unexplained.push(path);
   };
   return {
     take,
@@ -71,6 +72,15 @@ export function liveJudge(manifest: Manifest, plan: Plan, look: boolean) {
 }
 
 const sum = (counts: Record<string, number>): number => Object.values(counts).reduce((all, n) => all + n, 0);
+
+/** The entry itself, or the nearest directory above it that is still there. */
+async function nearest(path: string): Promise<{ path: string; ctimeMs: number }> {
+  for (let at = path; ; at = dirname(at)) {
+    const stats = await lstat(at).catch(() => undefined);
+    if (stats) return { path: at, ctimeMs: stats.ctimeMs };
+    if (at === dirname(at)) return { path: at, ctimeMs: 0 };
+  }
+}
 
 /** A directory that a set begins with is not just deleted: the whole of what it belongs to is, or something went wrong. */
 async function lostPlace({ set, path, want }: LiveDifference, manifest: Manifest, plan: Plan): Promise<boolean> {
@@ -122,5 +132,8 @@ export function recordOfLived(state: StateDir, site: string, repository: string,
     },
   };
 }
+
+/** Whether this host has the files themselves: another one that stores or verifies them can compare, and explain nothing. */
+export const canLook = ({ host }: Manifest, plan: Plan): boolean => plan.of === undefined && host === plan.host;
 
 export const hasLive = ({ fileSets }: Manifest): boolean => fileSets.some(({ live }) => live === true);

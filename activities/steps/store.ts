@@ -11,7 +11,7 @@ import { exists } from '../capture/copy.js';
 import { inTurn } from '../capture/in-turn.js';
 import { MANIFEST, RESTORE_TEXT, stagingOf } from '../capture/layout.js';
 import { readLines } from '../capture/lines.js';
-import { liveJudge } from '../capture/live.js';
+import { canLook, liveJudge } from '../capture/live.js';
 import { outermost } from '../capture/places.js';
 import { readManifest, seal } from '../capture/seal.js';
 import { cacheDir, withWorkDir } from '../capture/workdir.js';
@@ -193,6 +193,10 @@ async function equals(
     const judge = liveJudge(manifest, plan, true);
     const found = await compare(manifest, manifest.staging, contents, dir, ctx, judge.take);
     const lived = judge.end(found);
-    return found.missing + found.changed + lived.unexplained.length + lived.broken.length === 0;
+    // Where nothing can be explained, storing it again is safer than to take it over.
+    const alive = canLook(manifest, plan)
+      ? lived.unexplained.length + lived.broken.length
+      : lived.changed + lived.vanished;
+    return found.missing + found.changed + alive === 0;
   });
 }

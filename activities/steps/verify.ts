@@ -8,7 +8,7 @@ import { exists } from '../capture/copy.js';
 import { fetchStaging } from '../capture/fetch-staging.js';
 import { DATABASES, LISTS, MANIFEST } from '../capture/layout.js';
 import { sha256Of } from '../capture/lines.js';
-import { hasLive, livedText, liveJudge, mustBeAlive, recordOfLived } from '../capture/live.js';
+import { canLook, hasLive, livedText, liveJudge, mustBeAlive, recordOfLived } from '../capture/live.js';
 import { readManifest } from '../capture/seal.js';
 import { withWorkDir } from '../capture/workdir.js';
 import { checks } from '../checks/index.js';
@@ -64,8 +64,8 @@ async function readBack(repository: RepositorySpec, snapshot: Snapshot, dir: str
   }
   const record = recordOfLived(env.deps.state, env.plan.site, repository.name, snapshot);
   const known = await record.read();
-  // Another host cannot hold it against the files themselves.
-  const lives = liveJudge(manifest, env.plan, known === undefined && env.plan.of === undefined);
+  const look = known === undefined && canLook(manifest, env.plan);
+  const lives = liveJudge(manifest, env.plan, look);
   const found = await compare(manifest, restored, contents, dir, ctx, lives.take);
   await judge(found, manifest, restored, snapshot, env);
   const lived = lives.end(found);
@@ -77,7 +77,7 @@ async function readBack(repository: RepositorySpec, snapshot: Snapshot, dir: str
   mustBeAlive(lived, snapshot, ctx);
   if (!known) await record.write(lived);
   const text = livedText(lived);
-  if (text) ctx.note(text);
+  if (text) ctx.note(look || known ? text : `${text}, as far as this host can tell: the files are on ${manifest.host}`);
   return found.compared;
 }
 

@@ -140,6 +140,22 @@ test('a directory that a set begins with, gone in mid-run, fails the backup; gon
   await rename(join(dir, 'away'), join(root, 'box2'));
 });
 
+test('a disk that goes in mid-run is not taken for deleted files', { skip: process.getuid?.() !== 0 }, async (t) => {
+  const ctx = await testContext();
+  const box = join(root, 'box2/cur');
+  const { exitCode } = await ctx.run('mount', ['-t', 'tmpfs', 'none', box], { ok: [0, 1, 32] });
+  if (exitCode !== 0) return t.skip('nothing can be mounted here');
+  let captureId: string;
+  try {
+    await writeFile(join(box, 'on-the-disk'), 'a message');
+    captureId = await sealed();
+  } finally {
+    await ctx.run('umount', [box]);
+  }
+  const stored = await pipe.store(captureId, 'local');
+  await assert.rejects(pipe.verify('local', stored), /what did not change: .*on-the-disk/);
+});
+
 test('of what an engine could not read, only what was deleted from a live set is passed over', () => {
   const live = ['/srv/mail'];
   const tar = (line: string) => judgeLine(line, live);
