@@ -7,9 +7,10 @@ import { rsyncEngine } from '../../../activities/engines/rsync.js';
 import { classifyRsync, rshOf } from '../../../activities/tools/rsync.js';
 import { isFailure } from '../../../src/core/failures.js';
 import { RepositorySpec } from '../../../src/core/plan.js';
-import { requestOf, temp } from '../../conformance/engine-fixture.js';
+import { oddTree, portrait, requestOf, temp } from '../../conformance/engine-fixture.js';
 import { engineSuite } from '../../conformance/engine-suite.js';
 import { testContext } from '../../support/context.js';
+import { createSshd } from '../../support/sshd.js';
 
 const DAY_MS = 86_400_000;
 
@@ -154,4 +155,57 @@ test('the end of rsync is called by its name; nothing of a person’s own SSH co
     rsh,
     /^ssh -F none -p 2222 -i '\/etc\/a key' .*StrictHostKeyChecking=yes.*UserKnownHostsFile=\/etc\/known$/,
   );
+});
+
+test('a pull over SSH brings all of a staging directory, and of a file set what its list names', async (t) => {
+  const dir = await temp('rsync-pull');
+  const sshd = await createSshd(join(dir, 'ssh'));
+  if (typeof sshd === 'string') return t.skip(sshd);
+  const ctx = await testContext();
+  const [staging, media] = [join(dir, 'staging/current'), join(dir, 'srv/media')];
+  await mkdir(join(staging, 'odd'), { recursive: true });
+  await oddTree(join(staging, 'odd'));
+  await mkdir(join(staging, 'lists'));
+  await mkdir(join(media, 'deep'), { recursive: true });
+  const line = async (p: string, type: string) => {
+    const { size, mtimeMs, mode, uid, gid } = await stat(join(media, p));
+    return JSON.stringify({ p, t: type, s: size, m: Math.trunc(mtimeMs), o: mode & 0o7777, u: uid, g: gid });
+  };
+  for (const name of ['deep/listed', 'later']) await writeFile(join(media, name), name);
+  const lines = [
+    await line('deep', 'd'),
+    await line('deep/listed', 'f'),
+    '{"p":"gone","t":"f","s":1,"m":1,"o":1,"u":0,"g":0}',
+  ];
+  await writeFile(join(staging, 'lists/media.jsonl'), lines.map((each) => `${each}\n`).join(''));
+  const set = {
+    name: 'media',
+    root: media,
+    where: 'inPlace',
+    files: 2,
+    bytes: 1,
+    list: 'lists/media.jsonl',
+    listSha256: '0',
+  } as const;
+  const request = {
+    ...(await requestOf([staging], { fileSets: [set] })),
+    from: { address: '127.0.0.1', user: 'root', port: sshd.port, key: sshd.key, knownHosts: sshd.knownHosts },
+  };
+  const repo = RepositorySpec.parse({ name: 'dated', engine: 'rsync', location: join(dir, 'repo') });
+  await rsyncEngine.init(repo, ctx);
+  await assert.rejects(rsyncEngine.backup(repo, request, ctx), (error) => isFailure(error, 'RepositoryUnreachable'));
+  await sshd.start();
+  try {
+    const { snapshot } = await rsyncEngine.backup(repo, request, ctx);
+    const tree = join(repo.location, 'site-1', snapshot.id);
+    assert.deepEqual(await portrait(join(tree, staging)), await portrait(staging));
+    assert.deepEqual(await readdir(join(tree, media)), ['deep']);
+    assert.equal(await readFile(join(tree, media, 'deep/listed'), 'utf8'), 'deep/listed');
+    await rsyncEngine.check(repo, 'full', { n: 1, of: 1 }, ctx);
+    const stranger = { ...request, from: { ...request.from, knownHosts: '/dev/null' } };
+    await assert.rejects(rsyncEngine.backup(repo, stranger, ctx), (error) => isFailure(error, 'RepositoryDenied'));
+    assert.equal((await rsyncEngine.list(repo, 'site-1', ctx)).length, 1);
+  } finally {
+    await sshd.cut();
+  }
 });
