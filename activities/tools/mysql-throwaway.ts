@@ -130,7 +130,7 @@ async function serve<T>(
   process.catch(() => {}); // awaited at the end
   const reach: Run = (client, rest, options) =>
     ctx.run(client, ['--no-defaults', '--socket=./s', '--user=root', ...rest], { ...options, cwd: data });
-  const server = serverOf(reach, 'the throw-away server', ctx);
+  const server = serverOf(reach, 'the throw-away server', true, ctx);
   try {
     await answers(server, () => ended, process, ctx);
     const done = await use(server);

@@ -1,9 +1,11 @@
+import { statSync } from 'node:fs';
 import type { Readable } from 'node:stream';
 import { isFailure } from '../../src/core/failures.js';
 import type { DatabaseSpec } from '../../src/core/plan.js';
 import type { Context, Run, RunOptions } from '../contracts.js';
 import { type Credential, whereServerIs } from './container-exec.js';
 import { namedMysqlError } from './mysql-errors.js';
+import { findProgram } from './programs.js';
 
 export type MysqlSpec = Extract<DatabaseSpec, { kind: 'mysql' }>;
 
@@ -52,7 +54,12 @@ export async function withMysql<T>(
   const env: Record<string, string> = credential ? { HOME: '/nonexistent' } : {};
   return whereServerIs(container, credential, ctx, (run) =>
     body(
-      serverOf((program, more, options = {}) => run(program, [...args, ...more], { ...options, env }), spec.name, ctx),
+      serverOf(
+        (program, more, options = {}) => run(program, [...args, ...more], { ...options, env }),
+        spec.name,
+        container === undefined,
+        ctx,
+      ),
     ),
   );
 }
@@ -62,11 +69,16 @@ function credentialOf(password: string): Credential {
   return { text: `[client]\npassword="${quoted}"\n`, as: '--defaults-extra-file', secret: password };
 }
 
-/** `run` reaches the server with each of its programs; `name` is what errors call it. */
-export function serverOf(run: Run, name: string, ctx: Context): MysqlServer {
-  const found = new Map<string[], Promise<{ program: string; version: string }>>();
+interface Program {
+  program: string;
+  version: string;
+}
+
+/** `run` reaches the server with each of its programs, which are this host's own where `local`; `name` is what errors call it. */
+export function serverOf(run: Run, name: string, local: boolean, ctx: Context): MysqlServer {
+  const found = new Map<string[], Promise<Program>>();
   const find = (programs: string[]) => {
-    const known = found.get(programs) ?? firstOf(programs, run, ctx);
+    const known = found.get(programs) ?? firstOf(programs, run, local, ctx);
     found.set(programs, known);
     return known;
   };
@@ -111,10 +123,18 @@ export function serverOf(run: Run, name: string, ctx: Context): MysqlServer {
   };
 }
 
-async function firstOf(programs: string[], run: Run, ctx: Context): Promise<{ program: string; version: string }> {
+/** What programs of this host say of themselves: asked once for each file that they are. */
+const versionsHere = new Map<string, string>();
+
+async function firstOf(programs: string[], run: Run, local: boolean, ctx: Context): Promise<Program> {
   for (const program of programs) {
+    const path = local ? findProgram(program) : program;
+    if (!path) continue;
+    const file = local ? `${path} ${statSync(path).mtimeMs}` : undefined;
     try {
-      return { program, version: (await run(program, ['--version'])).stdout.trim() };
+      const version = versionsHere.get(file ?? '') ?? (await run(program, ['--version'])).stdout.trim();
+      if (file) versionsHere.set(file, version);
+      return { program, version };
     } catch (error) {
       if (!isFailure(error, 'ToolMissing')) throw error;
     }
