@@ -1,10 +1,10 @@
 import { createHash } from 'node:crypto';
 import { readFile, stat } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
-import { text } from 'node:stream/consumers';
 import type { Context, Exchangeable } from '../contracts.js';
 import { ident, literal, type PostgresSpec, type Server, withServer } from '../tools/postgres.js';
-import { archiveFingerprint, readArchive } from './postgres-archive.js';
+import { archiveFingerprint } from './postgres-archive.js';
+import { BARE, createLike } from './postgres-create.js';
 import { countTables, restoreInto } from './postgres-load.js';
 import { GLOBALS, rolesFor } from './postgres-roles.js';
 
@@ -74,9 +74,9 @@ export const postgresExchange: Exchangeable<PostgresSpec> = {
       const superuser = await isSuperuser(server, names.home);
       if (superuser) await makeRoles(spec, file, server, names.home, ctx);
       else ctx.note(`${spec.name} is restored without owners and rights: its user is no superuser`);
-      await create(file, names, there.has(names.live), server, ctx);
+      await createLike(file, names.staged, names.home, superuser, server, ctx);
       await server.psql(names.home, `ALTER DATABASE ${ident(names.staged)} SET ${MARK} = ${literal(tag)};`);
-      await restoreInto(file, names.staged, superuser ? [] : ['--no-owner', '--no-privileges'], server, ctx);
+      await restoreInto(file, names.staged, superuser ? [] : BARE, server, ctx);
       await server.psql(names.staged, 'ANALYZE;');
       const tables = await countTables(server, names.staged, dumped.tables);
       const wrong = Object.keys({ ...tables, ...dumped.tables }).filter((name) => tables[name] !== dumped.tables[name]);
@@ -142,31 +142,6 @@ const removal = (names: string[]): string =>
 
 async function isSuperuser({ psql }: Server, home: string): Promise<boolean> {
   return (await psql(home, "SELECT current_setting('is_superuser');")).trim() === 'on';
-}
-
-/** As the live one is made, else as the dumped one was: encoding and locale cannot be changed later. */
-async function create(file: string, { live, staged, home }: Names, like: boolean, server: Server, ctx: Context) {
-  if (!like) {
-    const options = await optionsOf(file, server, ctx);
-    await server.psql(home, `CREATE DATABASE ${ident(staged)} ${options};`);
-    return;
-  }
-  const script = `SELECT format('CREATE DATABASE ${ident(staged).replaceAll('%', '%%')} TEMPLATE template0 OWNER %I ENCODING %L LC_COLLATE %L LC_CTYPE %L',
-  pg_get_userbyid(datdba), pg_encoding_to_char(encoding), datcollate, datctype) FROM pg_database WHERE datname = ${literal(live)} \\gexec
-SELECT format('ALTER DATABASE ${ident(staged).replaceAll('%', '%%')} SET %I = %s', split_part(c, '=', 1), quote_literal(substr(c, strpos(c, '=') + 1)))
-FROM pg_db_role_setting s, unnest(s.setconfig) c WHERE s.setrole = 0 AND c NOT LIKE '${MARK}=%'
-AND s.setdatabase = (SELECT oid FROM pg_database WHERE datname = ${literal(live)}) \\gexec`;
-  await server.psql(home, script);
-}
-
-/** `TEMPLATE = template0 ENCODING = 'UTF8' LOCALE = 'C.UTF-8'` of the dump's own words. */
-async function optionsOf(file: string, server: Server, ctx: Context): Promise<string> {
-  let sql = '';
-  await readArchive(file, ['--create', '--schema-only', '--section=pre-data'], server, ctx, async (stdout) => {
-    sql = await text(stdout);
-  });
-  const said = /^CREATE DATABASE (?:"(?:[^"]|"")*"|\S+) (WITH TEMPLATE = template0 [^;]*);$/m.exec(sql);
-  return said?.[1] ?? 'TEMPLATE template0';
 }
 
 /** On a server that was made anew the roles of the dump are not there. */

@@ -305,7 +305,9 @@ describe('postgres, exchanged', { skip }, () => {
   it('one that is gone is made anew, with roles that the server lost, and goes again where it is taken back', async () => {
     const ctx = await testContext();
     sql('postgres', 'CREATE ROLE "gone role" LOGIN PASSWORD \'p\'');
-    const name = fresh(`CREATE TABLE t AS SELECT 1 AS a; ALTER TABLE t OWNER TO "gone role"`);
+    const name = `d${++count}`;
+    sql('postgres', `CREATE DATABASE ${name} TEMPLATE template0 LOCALE_PROVIDER icu ICU_LOCALE 'de' OWNER "gone role"`);
+    sql(name, `CREATE TABLE t AS SELECT 1 AS a; ALTER TABLE t OWNER TO "gone role"`);
     const one = spec(name, { globals: true });
     const into = temporary();
     const { file } = await database.dump(one, into, undefined, ctx);
@@ -314,6 +316,8 @@ describe('postgres, exchanged', { skip }, () => {
     assert.match(ctx.notes.join(), /made the roles gone role/);
     await exchange.exchange(one, 'tag3', fence, ctx);
     assert.equal(sql(name, "SELECT tableowner FROM pg_tables WHERE tablename = 't'"), 'gone role');
+    const owner = `SELECT pg_get_userbyid(datdba) || ' ' || datlocprovider::text FROM pg_database WHERE datname = '${name}'`;
+    assert.equal(sql('postgres', owner), 'gone role i');
     await exchange.takeBack(one, 'tag3', ctx);
     assert.throws(() => sql(name, 'SELECT 1'), /does not exist/);
     await exchange.exchange(one, 'tag3', fence, ctx);
