@@ -3,7 +3,7 @@ import { after, before, test } from 'node:test';
 import { WorkflowFailedError, type WorkflowHandle, WorkflowUpdateFailedError } from '@temporalio/client';
 import { failure } from '../../src/core/failures.js';
 import type { Progress, Report } from '../../src/core/report.js';
-import { mockSteps, said } from '../support/mock-steps.js';
+import { mockSteps, said, snapshot } from '../support/mock-steps.js';
 import { skipWithoutServer, type WorkflowLab, workflowLab } from '../support/workflow-env.js';
 
 let lab: WorkflowLab | undefined;
@@ -49,6 +49,26 @@ test('a restore in place waits for a person, refuses another approval, then stop
   assert.ok(report.notes.includes('approved by ann'));
   assert.ok(report.notes.includes('now → then: files: 3 → 4 files'));
   assert.deepEqual(calls, ['prepare', 'fetch', 'stop', 'swap', 'start', 'finish']);
+});
+
+test('databases of another snapshot are asked for by name, and whoever approves is told', async (t) => {
+  if (skipWithoutServer(t, lab)) return;
+  const older = { ...snapshot(), id: 'f'.repeat(64), capturedAt: '2026-11-14T03:00:00.000Z' };
+  const asked: unknown[] = [];
+  const good = mockSteps().steps;
+  const { steps } = mockSteps({
+    fetch: async (input, ...more) => {
+      asked.push(input.databaseSnapshot);
+      return { ...(await good.fetch(input, ...more)), databaseSnapshot: older };
+    },
+  });
+  const report = await lab.run('restore', { site: 'cms', databaseSnapshot: 'ffffffff' }, steps, async (handle) => {
+    assert.match((await waiting(handle)).waitsFor ?? '', /its databases as of 2026-11-14T03:00:00.000Z \(ffffffff\)$/);
+    await handle.executeUpdate('approve', { args: [{ site: 'cms', snapshot: SNAPSHOT }] });
+    return reportOf(handle);
+  });
+  assert.deepEqual(asked, ['ffffffff']);
+  assert.match(report.said, /cms is back as of 2026-11-21T03:00:00.000Z, its databases as of 2026-11-14/);
 });
 
 test('nobody approves for a week: nothing is stopped and the run fails', async (t) => {
