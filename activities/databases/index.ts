@@ -8,7 +8,7 @@ import { postgresDatabase } from './postgres.js';
 import { sqliteDatabase } from './sqlite.js';
 
 /** Every kind of database that Holdfast dumps. */
-const members: Partial<Record<DatabaseSpec['kind'], Database>> = {
+export const databases: Record<DatabaseSpec['kind'], Database> = {
   sqlite: sqliteDatabase as Database,
   mysql: mysqlDatabase as Database,
   postgres: postgresDatabase as Database,
@@ -16,6 +16,3 @@ const members: Partial<Record<DatabaseSpec['kind'], Database>> = {
   http: httpDatabase as Database,
   bolt: boltDatabase as Database,
 };
-
-/** Every kind of database that Holdfast dumps. */
-export const databases = members as Record<DatabaseSpec['kind'], Database>;
