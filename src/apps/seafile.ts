@@ -81,14 +81,16 @@ export const seafile: App<SeafileOptions> = {
     const { layout, top, data, storage } = seafilePlaces(root, options, facts);
     const files = options.mysql ? [] : sqliteFiles(top, data, facts);
     const absent = options.mysql ? [] : SOMETIMES.filter((path) => !files.includes(join(top, path)));
-    const pids = Object.values(TOPS).map((below) => join(root, below, 'pids'));
-    // The same whatever is there: a restore onto an empty machine needs the plan of the site as it was.
+    // An empty machine does not tell the layout, and a restore needs the plan of the site as it was.
+    const tops =
+      facts.entries.length > 0 || options.layout ? [top] : Object.values(TOPS).map((below) => join(root, below));
+    const pids = tops.map((each) => join(each, 'pids'));
     const inside = (at: string) =>
       [
-        ...Object.values(TOPS).map((below) => join(root, below, 'seafile-data/storage')),
+        ...tops.map((each) => join(each, 'seafile-data/storage')),
         storage,
         ...pids,
-        ...(options.mysql ? [] : [...allFiles(root), ...files].flatMap((file) => SIDECARS.map((end) => file + end))),
+        ...(options.mysql ? [] : [...allFiles(tops), ...files].flatMap((file) => SIDECARS.map((end) => file + end))),
         ...options.leaveOut.map((name) => resolve(root, name)),
       ].flatMap((path) => (isWithin(path, at) && path !== at ? [literal(relative(at, path))] : []));
     const rest = (name: string, at: string) => ({
@@ -130,8 +132,8 @@ export const seafile: App<SeafileOptions> = {
   },
 };
 
-const allFiles = (root: string) =>
-  Object.values(TOPS).flatMap((top) => [...ALWAYS, ...SOMETIMES].map((path) => join(root, top, path)));
+/** Also those that are not there yet: they are no plain files once they are. */
+const allFiles = (tops: string[]) => tops.flatMap((top) => [...ALWAYS, ...SOMETIMES].map((path) => join(top, path)));
 
 /** The four of the document, and what else is there: other databases, also those that an edition adds to the top directory. */
 function sqliteFiles(top: string, data: string, facts: SiteFacts): string[] {

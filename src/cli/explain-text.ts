@@ -1,7 +1,15 @@
-import { relative } from 'node:path';
+import { join, relative } from 'node:path';
 import { stamp } from '../client/status-times.js';
 import { formatDuration } from '../core/durations.js';
-import { type FileSetSpec, type Health, isOnline, livesElsewhere, type Plan, type ServiceSpec } from '../core/plan.js';
+import {
+  type FileSetSpec,
+  type Health,
+  isOnline,
+  livesElsewhere,
+  type Plan,
+  pathOf,
+  type ServiceSpec,
+} from '../core/plan.js';
 import type { NextTime } from './explain.js';
 import { databaseRow } from './explain-databases.js';
 import { table } from './table.js';
@@ -17,7 +25,9 @@ interface Seen {
 /** A plan for people: each heading answers one question that somebody has before the first backup. */
 export function explainText(plan: Plan, { downtimes, next, notes, size = [] }: Seen): string[] {
   const excluded = [
-    ...plan.fileSets.flatMap((set) => set.exclude.map((pattern) => below(plan, set, pattern))),
+    ...plan.fileSets.flatMap((set) =>
+      set.exclude.filter((pattern) => !takenElsewhere(plan, set, pattern)).map((pattern) => below(plan, set, pattern)),
+    ),
     // What a person left out where no file set would have taken it.
     ...[plan.options.exclude, plan.options.leaveOut].flat().filter((entry) => typeof entry === 'string'),
     ...plan.leftOut,
@@ -109,6 +119,15 @@ function fileSetRow(plan: Plan, set: FileSetSpec): string[] {
 function below(plan: Plan, set: FileSetSpec, pattern: string): string {
   const base = relative(plan.root, set.root);
   return [base, pattern].filter(Boolean).join('/') || 'everything';
+}
+
+/** What a set leaves to a database, or to another set, is captured all the same. */
+function takenElsewhere(plan: Plan, set: FileSetSpec, pattern: string): boolean {
+  const path = join(set.root, pattern.replaceAll(/\\(.)/g, '$1'));
+  return (
+    plan.fileSets.some(({ root }) => root === path) ||
+    plan.databases.some((one) => pathOf(one) === path.replace(/-(wal|shm|journal)$/, ''))
+  );
 }
 
 function keepText({ keep, appendOnly }: Plan['repositories'][number]): string {

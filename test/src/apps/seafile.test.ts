@@ -80,7 +80,14 @@ describe('app seafile', () => {
   it('an empty machine gets the plan of the site as it was, so that a restore finds its places', () => {
     const plan = planOf();
     assert.equal(plan.databases.length, 6);
-    assert.deepEqual(plan.fileSets, planOf({}, [...CLASSIC, 'ccnet/OrgMgr/orgmgr.db']).fileSets);
+    const [libraries, site] = planOf({}, CLASSIC).fileSets;
+    assert.deepEqual(plan.fileSets[0], libraries);
+    for (const path of site?.exclude ?? []) assert.ok(plan.fileSets[1]?.exclude.includes(path), path);
+    assert.ok(
+      plan.fileSets[1]?.exclude.includes('seafile/seafile-data/storage'),
+      'nothing tells that it is not in Docker',
+    );
+    assert.deepEqual(planOf({ layout: 'classic' }).fileSets, planOf({}, CLASSIC).fileSets);
   });
 
   it('MySQL is one dump of three databases, by names that may be chosen, and nothing stops', () => {
