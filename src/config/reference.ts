@@ -52,14 +52,15 @@ export function configReference(): string {
 
 /** Forms that are told apart by `kind`: each key once, with the kinds that have it. */
 function rowsOfKinds(kinds: Json[], prefix: string): string[] {
-  const names = kinds.map((form) => `\`${String((form.properties?.kind as Json).const)}\``);
+  const heads = kinds.map(({ properties = {} }) => properties.kind as Json);
+  const names = heads.map((head) => `\`${String(head.const)}\``);
   const rows = new Map<string, string[]>();
   kinds.forEach((form, i) => {
     const { kind: _, ...properties } = form.properties ?? {};
     for (const row of rowsOf({ ...form, properties }, prefix))
       rows.set(row, [...(rows.get(row) ?? []), names[i] ?? '']);
   });
-  const about = kinds.map((form, i) => `${names[i]}: ${(form.properties?.kind as Json).description ?? ''}`);
+  const about = heads.map((head, i) => `${names[i]}: ${head.description ?? ''}`);
   return [
     `| \`${join(prefix, 'kind')}\` | ${names.join(', ')} | ${cell(about.join(' '))} Required. |`,
     ...[...rows].map(([row, of]) => (of.length === kinds.length ? row : row.replace(/ \|$/, ` (${of.join(', ')}) |`))),
