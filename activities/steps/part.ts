@@ -13,7 +13,6 @@ import { checks as appChecks } from '../checks/index.js';
 import type { Deps } from '../deps.js';
 import { engines } from '../engines/index.js';
 import { writeDurable } from '../site/durable.js';
-import { forgetJournals } from '../site/journal.js';
 import { type Env, planned, step } from '../step.js';
 import { clearTrees } from '../trees.js';
 import { keepText } from './keep-text.js';
@@ -56,11 +55,8 @@ export const part = (deps: Deps) =>
 export const leave = (deps: Deps) =>
   planned<StepInput, StepResult>(deps, 'leave', async (_input, { plan, holder }) => {
     await clearTrees(deps.state, plan.site, holder);
-    await forgetJournals(deps.state, plan.site, JOURNAL_KEPT_MS);
     return { said: 'nothing of this run is left here' };
   });
-
-const JOURNAL_KEPT_MS = 86_400_000;
 
 /** The site as this host's config calls it: found by its host and its stable id, as two hosts may have a site of one name. */
 async function findPart({ of, siteId, app }: PartInput, { deps, ctx }: Env): Promise<[Config, string]> {

@@ -65,6 +65,7 @@ export function mockSteps(
     alarm: async () => said('alarm'),
     finish: async () => said('finish'),
     watch: async () => ({ ...said('watch'), overdue: [] }),
+    check: async () => ({ ...said('check'), findings: [], unsaved: [] }),
     part: async ({ of }) => ({
       ...said('part'),
       site: of.site,
