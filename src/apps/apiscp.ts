@@ -71,7 +71,12 @@ export const apiscp: App<ApiscpOptions> = {
   plan({ root, options }, facts) {
     return {
       databases: databasesOf(options),
-      fileSets: [accounts(root), ...options.also.map((at) => placeOf(resolve(root, at)))],
+      fileSets: [
+        accounts(root),
+        ...options.also.map((at, i, all) =>
+          placeOf(root, at, nameOf(at) + (all.slice(0, i).some((one) => nameOf(one) === nameOf(at)) ? `-${i}` : '')),
+        ),
+      ],
       uncovered: uncoveredIn(root, facts),
       leftOut: [
         'site*/fst: the merged view of an account, the same files again',
@@ -103,15 +108,11 @@ function accounts(root: string): FileSetSpec {
 }
 
 /** One file set per place: its root is what comes before the first glob. */
-function placeOf(pattern: string): FileSetSpec {
-  const { base, glob } = picomatch.scan(pattern.replace(/\/+$/, ''));
+function placeOf(site: string, pattern: string, name: string): FileSetSpec {
+  const { base, glob } = picomatch.scan(resolve(site, pattern));
   const [root, include] = glob ? [base || '/', glob] : [dirname(base), literal(basename(base))];
   return {
-    name: pattern
-      .toLowerCase()
-      .replace(/[^a-z0-9]+/g, '-')
-      .replace(/^-+|-+$/g, '')
-      .slice(0, 60),
+    name,
     root,
     include: [include],
     exclude: [],
@@ -119,6 +120,15 @@ function placeOf(pattern: string): FileSetSpec {
     change: 'live',
     mayBeEmpty: true,
   };
+}
+
+/** `../../var/log/mailer_table*` → `var-log-mailer-table`. */
+function nameOf(pattern: string): string {
+  return pattern
+    .toLowerCase()
+    .replace(/[^a-z0-9]+/g, '-')
+    .slice(0, 60)
+    .replace(/^-+|-+$/g, '');
 }
 
 function databasesOf({ mysqlGrants, mailboxMaps, applianceDatabase }: ApiscpOptions): DatabaseSpec[] {

@@ -106,7 +106,7 @@ function healthText(health: Health): string {
 const WHEN: Record<FileSetSpec['change'], string> = {
   mutable: 'copied while it is stopped',
   immutable: 'stored after the restart',
-  live: 'stored after the restart, may change meanwhile',
+  live: 'stored as it lies, may change meanwhile',
 };
 
 function fileSetRow(plan: Plan, set: FileSetSpec): string[] {

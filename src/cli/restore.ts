@@ -15,7 +15,7 @@ export function register(program: Command, cli: Cli): void {
         .option('-r, --repository <name>', 'from this one')
         .option('--to <site@host>', 'on another host, as its own site: the server moves, or is replaced')
         .option('-t, --target <name>', 'into a new directory of this name below restore.root')
-        .option('--only <part>', 'only this database or file set (several: repeat it)', list)
+        .option('--only <part>', 'only this database, file set, or account of a panel (several: repeat it)', list)
         .option('--approve <snapshot>', 'approve it now, where the config allows that: repeat the snapshot')
         .option('--reason <text>', 'why, for the history'),
     async (client, site, call) => {

@@ -43,7 +43,7 @@ export const RestoreInput = z.strictObject({
   to: site.optional(),
   /** A new directory below `restore.root`; none means in place. */
   target: name.optional(),
-  /** Parts of the site: names of databases and file sets. */
+  /** Parts of the site: names of databases and file sets, or directories of a set that has parts (`site12`). */
   only: z.array(name).min(1).optional(),
   /** Counts only where the config allows it; repeats site and snapshot so that it cannot be meant for another one. */
   approve: z.strictObject({ site: z.string(), snapshot: z.string() }).optional(),

@@ -61,6 +61,7 @@ test('check looks at everything here, and ends with the one next command', async
 test('snapshots of a site without any; release of a site that nothing holds, and of nobody', async () => {
   const { code, out } = await run('snapshots', 'wiki');
   assert.deepEqual([code, out], [0, 'no snapshot of wiki yet; make one with: holdfast backup wiki\n']);
+  assert.match((await run('setup', 'wiki')).out, /generic needs no set-up/);
   assert.match((await run('release', 'wiki')).out, /wiki is not held down \(idle\)/);
   assert.equal((await run('release', 'wikki')).code, 2);
 });
