@@ -16,6 +16,9 @@ import { noteTree, removeTree } from '../trees.js';
 import { exchangesOf, mustBeRenames } from './exchanges.js';
 import { besideTree, homeOf, rolledBackTree, runTag } from './fetch-place.js';
 
+/** A sweep gets the names that stay as arguments: whoever recovers must never fail for their number. */
+const MOST_NAMES_BYTES = 500_000;
+
 /**
  * Puts a copy of all that the operation may change beside the site, to be brought back by renames alone. With writes held its
  * undo list is on disk before the operation begins: whoever recovers the section brings this state back before any start.
@@ -53,6 +56,15 @@ export const shelter = (deps: Deps) =>
       aside,
       [tree, aside].map((path) => basename(path)),
     );
+    const crowded = way.mixed.find(
+      ({ keep }) => keep.reduce((sum, name) => sum + name.length + 1, 0) > MOST_NAMES_BYTES,
+    );
+    if (crowded)
+      throw ctx.fail('RestoreRefused', `${basename(crowded.path)} holds too many entries of which some stay`, {
+        advice:
+          'exclude or name whole directories, or name what the operation changes in its touches; nothing was changed',
+        details: { places: [crowded.path] },
+      });
     await writeWayBack(site, way);
     // Else a power cut after a rollback would leave empty files behind their names.
     await ctx.run('sync', ['-f', tree]);
