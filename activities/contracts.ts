@@ -294,6 +294,8 @@ export interface AppChecks {
   explain?(plan: Plan, ctx: Context): Promise<string[]>;
   /** Runs on a restored tree that will lie at `at`, another root than it had: absolute paths in its configuration follow. */
   relocated?(place: { tree: string; at: string; manifest: Manifest; plan: Plan }, ctx: Context): Promise<void>;
+  /** What of the live site is damaged or missing, by the application's own rules; `part` is read in full. Nothing may be changed. */
+  live?(plan: Plan, part: { n: number; of: number }, ctx: Context): Promise<string[]>;
   /**
    * Brings back what of the live site is missing or damaged, each piece judged before it is put in place; nothing else is touched. `fetch`
    * brings files (absolute paths of the live site) from a snapshot to where the map says; what it does not hold is absent.

@@ -17,6 +17,26 @@ export type FromSnapshot = (paths: string[]) => Promise<ReadonlyMap<string, stri
 const ORDER: Kind[] = ['chunk', 'object', 'chunk-delta', 'delta', 'manifest'];
 const MOST_ROUNDS = 20;
 
+/** What of the live repository is damaged or missing, and which refs lead nowhere. An object that gc removes meanwhile is none of these. */
+export async function lookAtLive(plan: Plan, part: { n: number; of: number }, ctx: Context): Promise<string[]> {
+  const { git, objects, options } = placesOf(plan);
+  if (options.storage === 'cloud') return [];
+  const store = await ObjectStore.open(objects);
+  const found: Finding[] = [];
+  const keep = (finding: Finding) => {
+    const lost = finding.state === 'missing' && options.knownLost.includes(finding.id);
+    if ((finding.state === 'damaged' || finding.state === 'missing') && !lost) found.push(finding);
+  };
+  const { refs, ways } = await verifyRepository({ git, store }, part, keep, ctx);
+  const bad: string[] = [];
+  for (const finding of found) {
+    const of = ways.get(finding.id) ?? finding.of;
+    const there = await lstat(finding.path).catch(() => undefined);
+    if (finding.state === 'missing' || there) bad.push(nameOf({ ...finding, ...(of ? { of } : {}) }));
+  }
+  return [...bad, ...refs.flatMap(({ name, broken }) => (broken ? [`${name} ${broken}`] : []))];
+}
+
 /**
  * Brings missing and damaged objects of the live repository back, and touches nothing else: each is held against its name beside its
  * place before it goes there, and a damaged one is put aside, never deleted.

@@ -9,7 +9,7 @@ import { moveBasePath } from './mediagit-config.js';
 import { placesOf, preflightMediagit, sizes } from './mediagit-live.js';
 import { checkoutChecks } from './mediagit-program.js';
 import { readRefs } from './mediagit-refs.js';
-import { repairMediagit } from './mediagit-repair.js';
+import { lookAtLive, repairMediagit } from './mediagit-repair.js';
 import { repositoryChecks } from './mediagit-rules.js';
 import { ObjectStore } from './mediagit-store.js';
 import { type Reached, reach } from './mediagit-walk.js';
@@ -61,6 +61,7 @@ export const mediagitChecks: AppChecks = {
     await moveBasePath(git, manifest.root, at, ctx);
   },
 
+  live: lookAtLive,
   repair: ({ plan, fetch }, ctx) => repairMediagit(plan, fetch, ctx),
 
   async checks(restored, ctx) {

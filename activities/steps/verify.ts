@@ -17,6 +17,7 @@ import { engines } from '../engines/index.js';
 import { type PlannedEnv, planned } from '../step.js';
 import { canRead, findSnapshot, NEWEST, repositoryOf } from './repository-of.js';
 import { nextPart } from './rotation.js';
+import { verifyLive } from './verify-live.js';
 
 /**
  * Verifies a snapshot: its databases and lists are read back from the repository and hashed, its listing equals the manifest,
@@ -33,14 +34,15 @@ export const verify = (deps: Deps) =>
       : undefined;
     const part = await nextPart(deps.state, plan.site, repository.name);
     const checked = await engines[repository.engine].check(repository, input.depth, part, ctx);
+    const live = await verifyLive(input, env);
     return compared === undefined
       ? {
-          said: `${checked.said}; only its key could read more, and that is not on this host`,
+          said: `${checked.said}; only its key could read more, and that is not on this host${live}`,
           snapshot,
           level: 'stored',
         }
       : {
-          said: `${compared} entries as in the manifest, databases read back; ${checked.said}`,
+          said: `${compared} entries as in the manifest, databases read back; ${checked.said}${live}`,
           snapshot,
           level: 'verified',
         };

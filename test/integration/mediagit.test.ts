@@ -6,6 +6,7 @@ import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 import { ObjectStore } from '../../activities/checks/mediagit-store.js';
 import { verifyRepository } from '../../activities/checks/mediagit-verify.js';
+import { findProgram } from '../../activities/tools/programs.js';
 import { reportOf } from '../../src/client/follow.js';
 import { testContext } from '../support/context.js';
 import { createLab, type Lab } from '../support/lab.js';
@@ -24,6 +25,7 @@ import { flip } from '../support/videocms-site.js';
  * its own fsck would not see is named; and a damaged live repository is mended from the backup.
  */
 
+const bucket = findProgram('rclone') !== undefined;
 const opened = await createLab({
   videos: 1,
   mb: 1,
@@ -33,10 +35,11 @@ const opened = await createLab({
       app: 'mediagit',
       root: join(dir, name),
       service: 'none',
-      repositories: name === 'media' ? ['nas', 'local'] : ['local'],
+      repositories: name === 'media' ? ['nas', 'local'] : [bucket ? 'bucket' : 'local'],
       restoreTest: { scratch: join(dir, 'scratch'), sample: '1/1' },
       limits,
     });
+    if (bucket) config.repositories.bucket = { engine: 'rclone', location: join(dir, 'repositories/bucket') };
     config.sites = { media: site('media'), project: site('project') };
   },
 });
@@ -130,6 +133,9 @@ test('it is proven by its own hashes; a damaged live repository is mended from t
   );
   assert.match(bad?.[0]?.places?.join() ?? '', new RegExp(`${chunk}.*clip`), 'named with the file that needs it');
 
+  const looked = await runPlain(lab, 'verify', { site: 'media', depth: 'full' });
+  assert.equal(looked.outcome, 'partial', looked.said);
+  assert.match(looked.failures[0]?.message ?? '', /1 objects of the live site are damaged or missing: damaged chunk/);
   await rm(sample.path('object', sample.files['page.html']!));
   const lacking = await runPlain(lab, 'backup', { site: 'media', repositories: ['local'] });
   assert.equal(lacking.outcome, 'failed', 'a backup that lacks an object is none');
