@@ -58,8 +58,8 @@ const temporal = await temporalPath(env, console.log);
 if (temporal) env.TEMPORAL_CLI_PATH = temporal;
 
 await lane(inLane('parallel'), 2, { env });
-const [isolated, waiting, serial] = ['isolated', 'waiting', 'serial'].map(inLane);
-const server = temporal && waiting.length + serial.length > 0 ? await startServer(temporal) : undefined;
+const [isolated, waiting, paired, serial] = ['isolated', 'waiting', 'paired', 'serial'].map(inLane);
+const server = temporal && [...waiting, ...paired, ...serial].length > 0 ? await startServer(temporal) : undefined;
 const withServer = { env: { ...env, ...server?.env } };
 const aside = lane(waiting, 1, withServer);
 if (isolated.length > 0) {
@@ -68,6 +68,7 @@ if (isolated.length > 0) {
   await lane(isolated, 2, { env: { ...env, ...skipping }, wrapper });
 }
 await aside;
+await lane(paired, 2, withServer);
 await lane(serial, 1, withServer);
 await server?.stop();
 

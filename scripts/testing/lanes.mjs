@@ -4,20 +4,23 @@ import { join, relative } from 'node:path';
 import { ROOT } from '../setup.mjs';
 
 /**
- * Where a test file runs, by its directory. `serial`: has a Temporal server or measures time, so one at a time, with
- * TEMPORAL_ADDRESS of the run's dev server. `isolated`: has the time-skipping server, which listens on all interfaces,
- * so in a network namespace of its own. `waiting`: sits through a deadline and needs hardly any processor, so beside the
- * isolated ones. `parallel`: all the rest, two at a time.
+ * Where a test file runs, by its directory. `serial`: measures time, so one at a time. `paired`: has namespaces of its own on the
+ * run's Temporal server, and waits a lot: two at a time. `isolated`: has the time-skipping server, which listens on all
+ * interfaces, so in a network namespace of its own. `waiting`: sits through a deadline and needs hardly any processor, so
+ * beside the isolated ones. `parallel`: needs no server of Temporal, two at a time.
  */
-const SERIAL = ['integration', 'crash', 'replay', 'worker', 'examples'];
-const ISOLATED = ['workflows'];
-const WAITING = ['test/crash/freeze.test.ts'];
+const LANES = {
+  crash: 'serial',
+  worker: 'serial',
+  integration: 'paired',
+  replay: 'paired',
+  examples: 'paired',
+  workflows: 'isolated',
+};
+const FILES = { 'test/crash/freeze.test.ts': 'waiting', 'test/integration/demo.test.ts': 'serial' };
 
 export function laneOf(file) {
-  if (WAITING.includes(file)) return 'waiting';
-  const [, directory] = file.split('/');
-  if (SERIAL.includes(directory)) return 'serial';
-  return ISOLATED.includes(directory) ? 'isolated' : 'parallel';
+  return FILES[file] ?? LANES[file.split('/')[1]] ?? 'parallel';
 }
 
 /** Test files of the checkout, relative to it, those of `only` where it is given (part of the path). */
