@@ -1,4 +1,4 @@
-import { mkdir, rename, rm, stat } from 'node:fs/promises';
+import { mkdir, rename, rm } from 'node:fs/promises';
 import { basename, join } from 'node:path';
 import { isFailure } from '../../src/core/failures.js';
 import { consistencyOf } from '../../src/core/manifest.js';
@@ -8,7 +8,19 @@ import type { BackupRequest, Context, Stored } from '../contracts.js';
 import { syncDirectory, writeDurable } from '../site/durable.js';
 import { exists, onDisk } from './location.js';
 import { copy } from './rsync-copy.js';
-import { before, entryOf, hashOf, lineOf, linesOf, look, pathOf, samePath, writeLines } from './rsync-list.js';
+import {
+  before,
+  type Entry,
+  entryOf,
+  hashOf,
+  lineOf,
+  linesOf,
+  look,
+  pathOf,
+  samePath,
+  together,
+  writeLines,
+} from './rsync-list.js';
 import {
   clearLeftovers,
   listOf,
@@ -128,26 +140,28 @@ async function list(
   await mkdir(temp, { recursive: true, mode: 0o700 });
   const [plain, file] = [join(temp, 'list'), join(temp, 'list.gz')];
   async function* found(): AsyncGenerator<string> {
-    for await (const key of linesOf(asked)) {
-      const entry = await look(tree, pathOf(key));
+    for await (const entry of together(linesOf(asked), (key) => look(tree, pathOf(key))))
       if (entry) yield lineOf(entry);
-    }
   }
   await writeLines(plain, found());
   await ctx.run('sort', ['-u', '-o', plain, plain], { env: { LC_ALL: 'C', TMPDIR: temp } });
   const sum = { entries: 0, files: 0, bytes: 0, addedBytes: 0 };
-  async function* hashed(): AsyncGenerator<string> {
+  /** Each line, with what the tree before says of the same path. */
+  async function* joined(): AsyncGenerator<[Entry, Entry | undefined]> {
     const known = previous && linesOf(previous.list);
     let old = await known?.next();
     for await (const line of linesOf(plain)) {
       while (old && !old.done && before(old.value, line)) old = await known?.next();
-      const entry = entryOf(line);
-      if (entry.type === 'f') {
-        const was = old && !old.done && samePath(old.value, line) ? entryOf(old.value) : undefined;
-        const same = was?.inode === entry.inode && was.size === entry.size && was.mtimeMs === entry.mtimeMs;
-        entry.sha256 = (same && was.sha256) || (await hashOf(tree, entry.path, ctx));
-        if (!same) sum.addedBytes += entry.size;
-      }
+      yield [entryOf(line), old && !old.done && samePath(old.value, line) ? entryOf(old.value) : undefined];
+    }
+  }
+  async function* hashed(): AsyncGenerator<string> {
+    for await (const entry of together(joined(), async ([now, was]): Promise<Entry> => {
+      if (now.type !== 'f') return now;
+      const same = was?.inode === now.inode && was.size === now.size && was.mtimeMs === now.mtimeMs;
+      if (!same) sum.addedBytes += now.size;
+      return { ...now, sha256: (same && was.sha256) || (await hashOf(tree, now.path, ctx, now.size)) };
+    })) {
       sum.entries++;
       if (entry.type !== 'd') sum.files++;
       sum.bytes += entry.size;
@@ -156,6 +170,5 @@ async function list(
     }
   }
   await writeLines(file, hashed());
-  await stat(file);
   return { file, sha256: await sha256Of(file), ...sum };
 }

@@ -57,7 +57,7 @@ export async function check(
       const tree = trees[Number(index)];
       if (!tree) continue;
       const path = pathOf(key);
-      const sha256 = await hashOf(tree.path, path, ctx).catch(() => undefined);
+      const sha256 = await hashOf(tree.path, path, ctx, Number(size)).catch(() => undefined);
       if (sha256 !== same.split(':')[1]) throw await damaged(tree, path.toString());
       sum.files++;
       sum.bytes += Number(size);

@@ -47,7 +47,14 @@ async function listed(work: Copy, keys: AsyncIterable<string>, asked: string, ct
   await mkdir(work.request.workDir, { recursive: true });
   await writeLines(asked, keys);
   async function* names(): AsyncGenerator<Buffer> {
-    for await (const key of linesOf(asked)) yield Buffer.concat([pathOf(key), END]);
+    let batch: Buffer[] = [];
+    for await (const key of linesOf(asked)) {
+      batch.push(pathOf(key), END);
+      if (batch.length < 1000) continue;
+      yield Buffer.concat(batch);
+      batch = [];
+    }
+    if (batch.length > 0) yield Buffer.concat(batch);
   }
   const { from } = work.request;
   await run(work, [...LIST_ARGS, from ? remotePath(from, '/') : '/'], Readable.from(names()), ctx);

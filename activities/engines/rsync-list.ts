@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
 import { once } from 'node:events';
 import { createReadStream, createWriteStream } from 'node:fs';
-import { lstat } from 'node:fs/promises';
+import { lstat, readFile } from 'node:fs/promises';
 import { createInterface } from 'node:readline';
 import { finished } from 'node:stream/promises';
 import { createGunzip, createGzip } from 'node:zlib';
@@ -68,7 +68,21 @@ export function inTree(tree: string, path: Buffer): Buffer {
   return Buffer.concat([Buffer.from(tree), path]);
 }
 
-export async function hashOf(tree: string, path: Buffer, ctx: Context): Promise<string> {
+/** A stream costs more than reading a small file does. */
+const SMALL = 1 << 20;
+
+/** SHA-256 of a file; `size` as far as it is known. */
+export async function hashOf(
+  tree: string,
+  path: Buffer,
+  ctx: Context,
+  size = Number.POSITIVE_INFINITY,
+): Promise<string> {
+  ctx.beat();
+  if (size <= SMALL)
+    return createHash('sha256')
+      .update(await readFile(inTree(tree, path)))
+      .digest('hex');
   const hash = createHash('sha256');
   for await (const chunk of createReadStream(inTree(tree, path), { highWaterMark: 1 << 20 })) {
     ctx.signal.throwIfAborted();
@@ -99,3 +113,17 @@ export async function writeLines(file: string, lines: AsyncIterable<string>): Pr
   }
   await finished(disk);
 }
+
+/** Does `work` for each, a few at once, in their order: one file system call at a time is slow with millions of files. */
+export async function* together<T, R>(items: AsyncIterable<T>, work: (item: T) => Promise<R>): AsyncGenerator<R> {
+  let batch: T[] = [];
+  for await (const item of items) {
+    batch.push(item);
+    if (batch.length < AT_ONCE) continue;
+    yield* await Promise.all(batch.map(work));
+    batch = [];
+  }
+  yield* await Promise.all(batch.map(work));
+}
+
+const AT_ONCE = 32;

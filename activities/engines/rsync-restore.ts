@@ -5,7 +5,7 @@ import type { Context, ListedFile } from '../contracts.js';
 import { COPY_ARGS, classifyRsync, LIST_ARGS, PROGRESS_ARGS, RSYNC_CODES, remotePath, rshOf } from '../tools/rsync.js';
 import { IDLE_MS } from './lines.js';
 import { rsyncFailure } from './rsync-failure.js';
-import { entryOf, hashOf, linesOf, look } from './rsync-list.js';
+import { entryOf, hashOf, linesOf, look, together } from './rsync-list.js';
 import { remoteOf } from './rsync-remote.js';
 import type { Tree } from './rsync-tree.js';
 
@@ -51,12 +51,15 @@ export async function restore(
   if (exitCode !== 0)
     throw ctx.fail('ToolFailed', `rsync could not restore all of a tree in ${repo.name}`, { details });
   const wanted = (path: string) => paths?.some((each) => path === each || path.startsWith(`${each}/`)) ?? true;
-  for await (const line of linesOf(tree.list)) {
-    const { path, sha256 } = entryOf(line);
-    if (sha256 === undefined || !wanted(path.toString())) continue;
-    if ((await hashOf(target, path, ctx).catch(() => undefined)) !== sha256)
+  const judged = together(linesOf(tree.list), async (line) => {
+    const { path, size, sha256 } = entryOf(line);
+    if (sha256 === undefined || !wanted(path.toString())) return undefined;
+    const found = await hashOf(target, path, ctx, size).catch(() => undefined);
+    return found === sha256 ? undefined : path.toString();
+  });
+  for await (const damaged of judged)
+    if (damaged !== undefined)
       throw ctx.fail('RepositoryDamaged', `a file in ${repo.name} is not what was stored`, {
-        details: { places: [`${tree.id}${path.toString()}`] },
+        details: { places: [`${tree.id}${damaged}`] },
       });
-  }
 }
