@@ -53,11 +53,14 @@ export async function* walk(
   for (const place of await places(set, unreadable)) yield* place === '' ? below('') : at(place);
 }
 
-/** One line of a list; undefined where the file is gone. Times are whole milliseconds. */
+/**
+ * One line of a list; undefined where the file is gone, and for a socket: it holds no data, its program makes it anew, and neither restic
+ * nor tar stores one. Times are whole milliseconds.
+ */
 export async function describe(root: string, relative: string): Promise<FileLine | undefined> {
   const path = join(root, relative);
   const stats = await lstat(path).catch(() => undefined);
-  if (!stats) return undefined;
+  if (!stats || stats.isSocket()) return undefined;
   const target = stats.isSymbolicLink() ? await readlink(path).catch(() => undefined) : undefined;
   return {
     p: relative,
