@@ -41,8 +41,6 @@ export async function guardedChange(raw: unknown): Promise<Report> {
 }
 
 class Change {
-  /** Names the operation in the journal of its host: nobody does it twice. */
-  private readonly id = uuid4();
   private readonly base: Frame['base'] & { operation: string };
   private captureId = '';
 
@@ -146,7 +144,8 @@ class Change {
     const done = await run.step('operate', () =>
       steps.operate(`Do ${this.operation}`, {
         ...this.base,
-        changeId: this.id,
+        // The same in a run that was reset: its host's journal knows that the operation began.
+        changeId: run.report.runId,
         ...(epoch === undefined ? {} : { epoch }),
       }),
     );

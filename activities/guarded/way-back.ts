@@ -3,9 +3,10 @@ import { basename, dirname, join, relative } from 'node:path';
 import picomatch from 'picomatch';
 import { z } from 'zod';
 import { isWithin } from '../../src/apps/coverage.js';
-import type { OperationSpec, Plan } from '../../src/core/plan.js';
+import { type FileSetSpec, type OperationSpec, type Plan, pathOf } from '../../src/core/plan.js';
 import { ABOUT } from '../capture/arrange.js';
 import { exists } from '../capture/copy.js';
+import { databases } from '../databases/index.js';
 import type { UndoStep } from '../site/api.js';
 import { writeDurable } from '../site/durable.js';
 import type { Exchange } from '../steps/exchanges.js';
@@ -13,6 +14,8 @@ import { touches } from './shelter-tree.js';
 
 /** How a guarded change is taken back: kept in the shelter, because what lies there moves away with the first rollback. */
 const WayBack = z.strictObject({
+  /** Where the operation's state goes. */
+  aside: z.string(),
   exchanges: z.array(
     z.strictObject({
       live: z.string(),
@@ -53,20 +56,41 @@ export async function wayBack(
       .filter(({ live, incoming }) => incoming && trees.some(({ root }) => live !== root && isWithin(live, root)))
       .map(({ live }) => dirname(live)),
   );
+  const others = untouched(plan, operation);
   const absent: string[] = [];
   for (const set of plan.fileSets.filter(({ name }) => touches(operation, name))) {
-    const named = set.include.filter((pattern) => !picomatch.scan(pattern).isGlob).map((name) => join(set.root, name));
-    for (const path of set.include.length === 0 ? [set.root] : named) if (!(await exists(path))) absent.push(path);
+    for (const path of namedBy(set)) if (!(await exists(path))) absent.push(path);
   }
   return {
+    aside,
     exchanges: exchanges.filter(({ incoming }) => incoming !== undefined),
     mixed: await Promise.all(
       [...mixed].map(async (path) => {
-        return { path, to: to(path), keep: [...new Set([...(await readdir(path)), ...ours])] };
+        const stay = others.filter((each) => each !== path && isWithin(each, path));
+        const names = stay.map((each) => relative(path, each).split('/')[0] ?? '');
+        return { path, to: to(path), keep: [...new Set([...(await readdir(path)), ...names, ...ours])] };
       }),
     ),
     absent: absent.map((path) => ({ path, to: to(path) })),
   };
+}
+
+/** Paths that a set names, there or not. */
+function namedBy({ root, include }: FileSetSpec): string[] {
+  if (include.length === 0) return [root];
+  return include.filter((pattern) => !picomatch.scan(pattern).isGlob).map((name) => join(root, name));
+}
+
+/** What stays although it may appear meanwhile: a log that is swept from beside its database takes writes along. */
+function untouched(plan: Plan, operation: OperationSpec): string[] {
+  const not = ({ name }: { name: string }) => !touches(operation, name);
+  return [
+    ...plan.databases.filter(not).flatMap((spec) => {
+      const path = pathOf(spec);
+      return path === undefined ? [] : [path, ...databases[spec.kind].sidecars(path)];
+    }),
+    ...plan.fileSets.filter(not).flatMap(namedBy),
+  ];
 }
 
 /** As an undo list, replayed from its end: logs beside a database go before the database comes back, else they would be replayed into it. */
@@ -97,10 +121,10 @@ export async function toBefore({ exchanges, mixed, absent }: WayBack): Promise<E
 }
 
 /**
- * The other way round: what a rollback put below `from` comes back, and what stands there now goes below `aside`, also where the
+ * The other way round: what a rollback put aside comes back, and what stands there now goes below `aside`, also where the
  * operation had removed it, and a log that belongs to the other database.
  */
-export async function toAfter({ exchanges, mixed, absent }: WayBack, from: string, aside: string): Promise<Exchange[]> {
+export async function toAfter({ aside: from, exchanges, mixed, absent }: WayBack, aside: string): Promise<Exchange[]> {
   const turned = async (live: string, incoming: string, sidecars: string[] = []): Promise<Exchange> => {
     const away = { live, aside: join(aside, relative(from, incoming)) };
     return (await exists(incoming)) ? { ...away, incoming, sidecars } : { ...away, sidecars: [] };

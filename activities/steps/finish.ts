@@ -14,15 +14,12 @@ import type { Context } from '../contracts.js';
 import type { Deps } from '../deps.js';
 import { notifyAll } from '../notify/index.js';
 import { writeReport } from '../reports.js';
-import { forgetJournals, once } from '../site/journal.js';
+import { once } from '../site/journal.js';
 import { type Env, type PlannedEnv, step } from '../step.js';
 import { withSignal } from '../tools/context.js';
 import { clearTrees, removeTree } from '../trees.js';
 import { besideTree, homeOf, runTag, scratchTree } from './fetch-place.js';
 import { findSite } from './find-site.js';
-
-/** A repeat of this step must find that people were told: journals stay for a day. */
-const JOURNAL_KEPT_MS = 86_400_000;
 
 /**
  * Ends a run on its host: the report is written, people are told once, the site is given back, and what the run needed is
@@ -40,7 +37,6 @@ export const finish = (deps: Deps) =>
     if (held && (await leftCapture(report, env))) await clearCapture(deps, report);
     await giveBack(report, env);
     await clearFetched(report, env);
-    await forgetJournals(deps.state, report.site, JOURNAL_KEPT_MS);
     return { said: `${report.outcome[0]?.toUpperCase()}${report.outcome.slice(1)}; ${told.said}` };
   });
 

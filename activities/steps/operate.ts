@@ -28,11 +28,15 @@ export const operate = (deps: Deps) =>
       const unknown = async (): Promise<Ended> => {
         return { verdict: 'unknown', said: `${operation} had begun, and nobody saw its end` };
       };
-      if (await exists(join(deps.state.captures(plan.site), `${changeId}.journal`, 'operation-began.json')))
-        return note('operation-ended', unknown);
+      const me = `${holder.firstRunId} ${attempt}`;
+      if (await exists(join(deps.state.captures(plan.site), `${changeId}.journal`, 'operation-began.json'))) {
+        const [by] = (await note('operation-began', async () => me)).split(' ');
+        if (by === holder.firstRunId) return note('operation-ended', unknown);
+        // However it ended, its section was taken back since, or another change was made.
+        return { verdict: 'unknown', said: `${operation} had begun before this run was reset` };
+      }
       const section = epoch === undefined ? undefined : await guard.section(epoch, ctx);
       if (section) await assertStopped(plan.services, dataPaths(plan), ctx);
-      const me = `${holder.firstRunId} ${attempt}`;
       if ((await note('operation-began', async () => me)) !== me) return note('operation-ended', unknown);
       return note('operation-ended', () => perform(operation, section?.fence, env, epoch));
     }),

@@ -4,6 +4,7 @@ import type { StepResult } from '../../src/core/report.js';
 import type { ShelterInput } from '../api.js';
 import { noteAside } from '../aside.js';
 import { siteIn } from '../capture/arrange.js';
+import { exists } from '../capture/copy.js';
 import { MANIFEST, stagingOf } from '../capture/layout.js';
 import { readManifest } from '../capture/seal.js';
 import type { Deps } from '../deps.js';
@@ -33,7 +34,7 @@ export const shelter = (deps: Deps) =>
     const run = runTag(holder);
     const home = await homeOf(plan);
     const tree = besideTree(home, plan, run);
-    const aside = rolledBackTree(home, plan, run);
+    const aside = await freeAside(rolledBackTree(home, plan, run));
     const capture = await readManifest(join(stagingOf(deps.state, plan.site), MANIFEST));
     if (capture.captureId !== input.captureId)
       throw ctx.fail('SnapshotMissing', 'the capture of this run is not in the staging area any more', {
@@ -75,3 +76,10 @@ export const shelter = (deps: Deps) =>
     const names = [...manifest.databases, ...manifest.fileSets].map(({ name }) => name);
     return { said: `${said}: ${names.join(', ') || 'nothing'}` };
   });
+
+/** A section of this run that ended before the operation began has put the same aside: under one name nobody could tell the two. */
+async function freeAside(path: string): Promise<string> {
+  let free = path;
+  for (let n = 1; await exists(free); n++) free = `${path}.${n}`;
+  return free;
+}

@@ -7,7 +7,7 @@ import type { Deps } from '../deps.js';
 import { readWayBack, toAfter, toBefore } from '../guarded/way-back.js';
 import { planned } from '../step.js';
 import { mustBeRenames } from './exchanges.js';
-import { asideTree, besideTree, homeOf, rolledBackTree, runTag } from './fetch-place.js';
+import { asideTree, besideTree, homeOf, runTag } from './fetch-place.js';
 import { carryOut, listed, undoOf } from './swap.js';
 
 /** Exchanges the state from before an operation and the one that it left, as a person has decided; what goes is kept for 7 days. */
@@ -21,16 +21,21 @@ export const turn = (deps: Deps) =>
       throw ctx.fail('RestoreFailed', 'the way back is not there: this run was reset', {
         advice: 'look for the trees beside the site, named after it; nothing was changed',
       });
-    const made = rolledBackTree(home, plan, run);
+    const way = await readWayBack(site);
+    const made = way.aside;
     const before = asideTree(home, plan, run);
+    // Else what is missing there would count as removed by the operation, and what runs would go aside with nothing in its place.
+    if (input.to === 'after' && !(await exists(made)))
+      throw ctx.fail('RestoreFailed', `what ${input.operation} had made is not kept any more`, {
+        advice: 'nothing was changed; the state from before stays',
+      });
     const record = await guard.read();
     const known = record.undo.length > 0;
-    const way = await readWayBack(site);
     const exchanges = known
       ? listed(record.undo)
       : input.to === 'before'
         ? await toBefore(way)
-        : await toAfter(way, made, before);
+        : await toAfter(way, before);
     if (!known) {
       await mustBeRenames(exchanges, home, ctx);
       const at = new Date().toISOString();

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
-import { mkdir, mkdtemp, writeFile } from 'node:fs/promises';
+import { existsSync } from 'node:fs';
+import { mkdir, mkdtemp, utimes, writeFile } from 'node:fs/promises';
 import { createServer } from 'node:http';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -40,9 +41,15 @@ test('a run without a frozen plan writes its report and tells those whom the con
     new MockActivityEnvironment().run(finish({ ...deps, configPath: path }), {
       ...{ site: 'cms', host: 'local', report, held: false },
     }) as Promise<{ said: string }>;
+  // Of an operation that another run has been at for two days: without it, it would be done again.
+  const journal = join(state.captures('cms'), 'another.journal');
+  await mkdir(journal, { recursive: true });
+  const old = new Date(Date.now() - 2 * 86_400_000);
+  await utimes(journal, old, old);
   try {
     assert.equal((await end(configPath)).said, 'Failed; told ops');
     assert.match(told.join(''), /made to fail/);
+    assert.ok(existsSync(journal));
     assert.equal((await readReports(state, 'cms')).length, 1);
     assert.match((await end('/nonexistent/holdfast.yaml')).said, /nobody could be told/);
   } finally {

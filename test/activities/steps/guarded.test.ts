@@ -7,7 +7,7 @@ import { dirname, join } from 'node:path';
 import { test } from 'node:test';
 import { MockActivityEnvironment } from '@temporalio/testing';
 import type { Examined, Operated } from '../../../activities/api.js';
-import { readAsides } from '../../../activities/aside.js';
+import { dropAside, readAsides } from '../../../activities/aside.js';
 import type { Deps } from '../../../activities/deps.js';
 import { openSite } from '../../../activities/site/site.js';
 import { dump } from '../../../activities/steps/dump.js';
@@ -224,4 +224,61 @@ test('a check fails only where it says no three times; what cannot look is uncle
     ['failed', 'unclear', 'unclear', 'unclear', 'passed', 'unclear'],
   );
   assert.match(answers[0]?.said ?? '', /exit code 2, 3 times/);
+});
+
+test('what a person has dropped meanwhile cannot be kept: nothing of what runs moves', async () => {
+  const { ctx, dir, root, plan, deps, base } = await site();
+  await watched(deps.state, async () => {
+    const guard = openSite(deps.state, 'app');
+    await guard.hold(holder);
+    const first = await guard.arm(holder, { services: plan.services, capMs: 60_000 }, ctx);
+    const capture = { ...base, captureId: CAPTURE, epoch: first.epoch };
+    await env().run(dump(deps), capture);
+    await env().run(shelter(deps), { ...capture, undo: true });
+    await update(root);
+    await guard.ensureUp('recover', { epoch: first.epoch, withinMs: 10_000 }, ctx);
+    const before = look(root);
+    await dropAside(deps.state, 'app', rolledBackTree(dir, plan, runTag(holder)), ctx);
+    const { epoch } = await guard.arm(holder, { services: plan.services, capMs: 60_000 }, ctx);
+    await assert.rejects(env().run(turn(deps), { ...base, epoch, to: 'after' as const }), /not kept any more/);
+    assert.deepEqual(look(root), before);
+  });
+});
+
+test('what the operation does not touch stays where it is, a log that its database has got since and new files of a set too', async () => {
+  const { ctx, root, plan, deps, base } = await site({ touches: ['files'] });
+  await watched(deps.state, async () => {
+    const guard = openSite(deps.state, 'app');
+    await guard.hold(holder);
+    const capture = { ...base, captureId: CAPTURE };
+    for (const held of [true, false]) {
+      for (const name of ['data/app.db-wal', 'late.conf']) await rm(join(root, name), { force: true });
+      const { epoch } = await guard.arm(holder, { services: plan.services, capMs: 60_000 }, ctx);
+      await env().run(dump(deps), { ...capture, captureId: `${CAPTURE.slice(1)}${held}`, epoch });
+      await env().run(shelter(deps), { ...capture, captureId: `${CAPTURE.slice(1)}${held}`, epoch, undo: held });
+      if (!held) await guard.ensureUp('finish', { epoch, withinMs: 10_000 }, ctx);
+      for (const name of ['data/app.db-wal', 'late.conf', 'data/added']) await writeFile(join(root, name), 'since');
+      if (held) await guard.ensureUp('recover', { epoch, withinMs: 10_000 }, ctx);
+      else {
+        const section = await guard.arm(holder, { services: plan.services, capMs: 60_000 }, ctx);
+        await env().run(turn(deps), { ...base, epoch: section.epoch, to: 'before' as const });
+      }
+      for (const name of ['data/app.db-wal', 'late.conf'])
+        assert.ok(existsSync(join(root, name)), `${name}, writes ${held ? 'held' : 'open'}`);
+      assert.ok(!existsSync(join(root, 'data/added')));
+    }
+  });
+});
+
+test('a run that was reset never takes an operation of its earlier self for done', async () => {
+  const diary = join(await mkdtemp(join(tmpdir(), 'holdfast-diary-')), 'diary');
+  const { deps, base } = await site({ run: { argv: ['sh', '-c', `echo run >>${diary}`], timeoutMs: 60_000 } });
+  const first = (await env().run(operate(deps), { ...base, changeId: 'one' })) as Operated;
+  const again = new MockActivityEnvironment({
+    workflowExecution: { workflowId: 'change', runId: RUN.replace('0', '9') },
+    workflowType: 'guardedChange',
+  });
+  const reset = (await again.run(operate(deps), { ...base, changeId: 'one' })) as Operated;
+  assert.deepEqual([first.verdict, reset.verdict], ['done', 'unknown']);
+  assert.equal(await readFile(diary, 'utf8'), 'run\n');
 });
