@@ -26,6 +26,11 @@ async function* wanted(plan: Plan, captured: string, ctx: Context): AsyncGenerat
   for await (const found of reach(store, roots, ctx)) if (found.state === 'there' || !lost.has(found.id)) yield found;
 }
 
+/** By which way an object is needed, and where it would lie: its name holds the whole id. */
+function placeIn({ root }: Plan, of: string, path: string): string {
+  return `${of}: ${isWithin(path, root) ? relative(root, path) : path}`;
+}
+
 /** MediaGit: refs before objects, everything that they lead to, and every object by its own hash. */
 export const mediagitChecks: AppChecks = {
   preflight: preflightMediagit,
@@ -33,6 +38,7 @@ export const mediagitChecks: AppChecks = {
   referencesRead: [REFS],
 
   async *references({ plan, file }, ctx) {
+    const missing: string[] = [];
     for await (const { path, state, of, id } of wanted(plan, file(REFS), ctx)) {
       // What it leads to cannot be looked for: a backup that does not know what it lacks is none.
       if (state === 'damaged')
@@ -40,15 +46,22 @@ export const mediagitChecks: AppChecks = {
           advice: `run \`holdfast repair ${plan.site}\``,
           details: { places: [path] },
         });
+      if (state === 'missing') missing.push(placeIn(plan, of, path));
       yield path;
     }
+    // Whoever asks for all of them finds no file either, but not which ref leads there.
+    if (missing.length > 0)
+      throw ctx.fail('FilesVanished', `${missing.length} objects that refs lead to are missing: ${missing[0]}`, {
+        advice: `run \`holdfast repair ${plan.site}\`; what no copy has goes into options.knownLost, a ref that leads nowhere is set or deleted`,
+        details: { places: missing.slice(0, 20) },
+      });
   },
 
   /** No lock keeps gc out: what the captured refs lead to must still be there when the last object has been stored. */
   async afterStore({ plan, file }, ctx) {
     const gone: string[] = [];
     for await (const { path, state, of } of wanted(plan, file(REFS), ctx))
-      if (state !== 'there') gone.push(`${of}: ${isWithin(path, plan.root) ? relative(plan.root, path) : path}`);
+      if (state !== 'there') gone.push(placeIn(plan, of, path));
     if (gone.length === 0) return;
     throw ctx.fail('FilesVanished', `${gone.length} objects went while they were stored: ${gone[0]}`, {
       advice: 'keep `mediagit gc` out of the hours of a backup, and back up again',

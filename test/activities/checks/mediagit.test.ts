@@ -259,6 +259,13 @@ suite('before and after a backup of MediaGit', () => {
     );
     const lost = { ...given, plan: planOf(root, { knownLost: [sample.grade] }) };
     await mediagitChecks.afterStore?.(lost, await testContext());
+    await assert.rejects(
+      async () => {
+        for await (const _ of mediagitChecks.references!(given, await testContext()));
+      },
+      failsAs('FilesVanished', /1 objects that refs lead to are missing: refs\/heads\/grade.*knownLost/),
+    );
+    for await (const _ of mediagitChecks.references!(lost, await testContext()));
     flip(sample.path('object', sample.main), 30);
     await assert.rejects(
       async () => {
