@@ -13,7 +13,8 @@ import { archiveId } from './archive-mark.js';
 import { codeOf } from './location.js';
 import { held, lacking, remove, upload } from './rclone-content.js';
 import { itemOf, joined, lineOf, lookAt, NONE, unb64 } from './rclone-list.js';
-import { type Mark, PENDING, put, putText, removeFiles, SAFE, SITES } from './rclone-mark.js';
+import { beginStore } from './rclone-locks.js';
+import { type Mark, put, putText, removeFiles, SAFE, SITES } from './rclone-mark.js';
 import { assertSources, sourcesOf, walk } from './walk.js';
 
 /** A file that changes all the time is taken as it was the last time. */
@@ -38,8 +39,7 @@ export async function backup(repo: RepositorySpec, request: BackupRequest, ctx: 
     await writeLines(wanted, contentOf(list));
     await sortFile(wanted, ctx);
     await ctx.run('sort', ['-u', '-s', '-t', '\t', '-k1,1', '-o', wanted, wanted], { env: { LC_ALL: 'C' } });
-    const pending = `${PENDING}/${captureId}`;
-    await putText(repo, pending, `${new Date().toISOString()}\n`, dir, ctx);
+    const pending = await beginStore(repo, captureId, dir, ctx);
     const addedBytes = await bring(repo, wanted, dir, ctx);
     const base = `${SITES}/${siteId}/${id}`;
     const [listed, attributes] = [join(dir, 'list.gz'), join(dir, 'xattr.gz')];

@@ -82,16 +82,16 @@ export async function download(
   if (count > 0) await rclone(repo, args, {}, ctx);
 }
 
-/** Hashes that are not what their names say. The remote's own sums are not asked: the bytes are read. */
+/** Hashes that are not what their names say, and whether all were read. The remote's own sums are not asked: the bytes are read. */
 export async function wrong(
   repo: RepositorySpec,
   hashes: AsyncIterable<string>,
   dir: string,
   ctx: Context,
-): Promise<{ bad: string[]; seen: number }> {
+): Promise<{ bad: string[]; all: boolean }> {
   const names = join(dir, 'names.txt');
   const count = await writeLines(names, map(hashes, nameOf));
-  if (count === 0) return { bad: [], seen: 0 };
+  if (count === 0) return { bad: [], all: true };
   const bad: string[] = [];
   let seen = 0;
   const at = pathIn(repo, CONTENT, ctx);
@@ -109,7 +109,7 @@ export async function wrong(
     },
     ctx,
   );
-  return { bad, seen: count === seen ? seen : seen - bad.length };
+  return { bad, all: seen === count };
 }
 
 /** Removes content by its hash. */

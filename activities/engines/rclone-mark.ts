@@ -37,7 +37,7 @@ export async function marksOf(
   await rm(target, { recursive: true, force: true });
   await mkdir(target, { recursive: true });
   const from = pathIn(repo, siteId === undefined ? SITES : `${SITES}/${siteId}`, ctx);
-  await rclone(repo, ['copy', from, target, '--include', '*.json'], { ok: [0, 3] }, ctx);
+  const { exitCode } = await rclone(repo, ['copy', from, target, '--include', '*.json'], { ok: [0, 3] }, ctx);
   const marks: Mark[] = [];
   for (const entry of await readdir(target, { withFileTypes: true, recursive: true })) {
     if (!entry.isFile()) continue;
@@ -48,6 +48,9 @@ export async function marksOf(
       });
     marks.push(mark);
   }
+  // 3 is right where there is none; else a directory went while it was read, and marks may lack: what they need must not be taken for unneeded.
+  if (exitCode === 3 && marks.length > 0)
+    throw ctx.fail('RepositoryUnreachable', `the snapshots of ${repo.name} could not all be read`);
   return marks.sort((a, b) => a.snapshot.storedAt.localeCompare(b.snapshot.storedAt));
 }
 

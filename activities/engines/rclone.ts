@@ -123,11 +123,13 @@ export const rcloneEngine: Engine = {
           yield line.slice(0, 64);
         }
       }
-      const { bad } = lacks ? { bad: [lacks] } : await wrong(repo, chosen(), dir, ctx);
+      const { bad, all } = lacks ? { bad: [lacks], all: true } : await wrong(repo, chosen(), dir, ctx);
       if (bad.length > 0)
         throw ctx.fail('RepositoryDamaged', `content in ${repo.name} is missing or damaged`, {
           details: { places: bad.slice(0, 20) },
         });
+      // What could not be read was not proven; why is in the log of the step.
+      if (!all) throw ctx.fail('RepositoryUnreachable', `rclone could not read all content of ${repo.name} again`);
       const read = depth === 'structure' ? '' : `, ${formatBytes(bytes.read)} read again`;
       return { said: `${marks.length} snapshots are whole${read}` };
     });
