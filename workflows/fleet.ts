@@ -15,7 +15,7 @@ import {
 } from '@temporalio/workflow';
 import { type FleetReport, type FleetSite, fleetSaid, worstOf } from '../src/core/fleet.js';
 import { FleetInput } from '../src/core/inputs.js';
-import { DEFAULT_HOST, parseAddress, TASK_QUEUE, workflowId } from '../src/core/names.js';
+import { DEFAULT_HOST, formatAddress, parseAddress, TASK_QUEUE, workflowId } from '../src/core/names.js';
 import type { Report } from '../src/core/report.js';
 import { explain, parseInput } from './run.js';
 import { stepsOn } from './steps.js';
@@ -93,11 +93,12 @@ export async function fleet(raw: unknown, carried?: Carried): Promise<FleetRepor
 /** Which sites: those that are named, or what the configs of the hosts say. A host that does not answer takes none of the others along. */
 async function choose(input: FleetInput, report: FleetReport): Promise<void> {
   if (input.sites) {
-    report.waiting = [...new Set(input.sites)];
+    report.waiting = distinct(input.sites.map((site) => formatAddress(parseAddress(site))));
     return;
   }
+  const hosts = distinct(input.hosts ?? [DEFAULT_HOST]);
   await Promise.all(
-    (input.hosts ?? [DEFAULT_HOST]).map(async (host) => {
+    hosts.map(async (host) => {
       try {
         const app = input.app === undefined ? {} : { app: input.app };
         const { sites } = await stepsOn(host).choose(`Look which sites ${host} has`, { host, ...app });
@@ -109,8 +110,14 @@ async function choose(input: FleetInput, report: FleetReport): Promise<void> {
       }
     }),
   );
-  report.waiting.sort();
+  report.waiting = distinct(report.waiting).sort();
+  // Done for nobody is not done: a name that was mistyped must not end as completed.
+  if (report.waiting.length + report.sites.length > 0) return;
+  const said = input.app === undefined ? 'it has no site' : `it has no site of the application ${input.app}`;
+  for (const host of hosts) report.sites.push({ site: `@${host}`, outcome: 'failed', said, type: 'UnknownSite' });
 }
+
+const distinct = (names: string[]): string[] => [...new Set(names)];
 
 async function runSite({ workflow, reason }: FleetInput, site: string): Promise<FleetSite> {
   const id = workflowId(workflow, parseAddress(site), new Date(Date.now()));

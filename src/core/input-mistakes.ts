@@ -22,9 +22,10 @@ function explain(issue: z.core.$ZodIssue, schema: z.ZodType, raw: unknown): stri
     case 'invalid_value':
       return [`${field}must be one of ${issue.values.join(', ')}`];
     case 'too_small':
-      return [`${field}must name at least ${issue.minimum}; leave it out for all`];
+      if (issue.origin === 'array') return [`${field}must name at least ${issue.minimum}; leave it out for all`];
+      return [`${field}must be at least ${issue.minimum}`];
     case 'too_big':
-      return [`${field}must be at most ${issue.maximum} characters`];
+      return [`${field}must be at most ${issue.maximum}${OF[issue.origin] ?? ''}`];
     default:
       return [`${field}${issue.message}`];
   }
@@ -34,6 +35,8 @@ function meant(key: string, issue: z.core.$ZodIssue, schema: z.ZodType): string 
   if (issue.path.length > 0 || !(schema instanceof z.ZodObject)) return 'leave it out';
   return suggestion(key, Object.keys(schema.shape));
 }
+
+const OF: Record<string, string> = { string: ' characters', array: ' names' };
 
 const KINDS: Record<string, string> = {
   string: 'a text',

@@ -100,6 +100,8 @@ export const RepairInput = z.strictObject({
 });
 export type RepairInput = z.infer<typeof RepairInput>;
 
+/** Said beside other mistakes, too: zod by itself would wait until those are corrected. */
+const isObject = ({ value }: { value: unknown }): boolean => typeof value === 'object' && value !== null;
 const FLEET_CHOICES = 'must name sites, or say all, or an app: one of the three';
 export const FleetInput = z
   .strictObject({
@@ -115,7 +117,14 @@ export const FleetInput = z
     perHost: z.int().min(1).max(200).default(1),
     reason: z.string().max(200).optional(),
   })
-  .refine(({ sites, all, app }) => [sites, all, app].filter((each) => each !== undefined).length === 1, FLEET_CHOICES);
+  .refine(({ sites, all, app }) => [sites, all, app].filter((each) => each !== undefined).length === 1, {
+    error: FLEET_CHOICES,
+    when: isObject,
+  })
+  .refine(({ sites, hosts }) => sites === undefined || hosts === undefined, {
+    error: 'hosts go with all or an app; a site is named with its own host, as cms@web1',
+    when: isObject,
+  });
 export type FleetInput = z.infer<typeof FleetInput>;
 
 export const WatchInput = z.strictObject({ site });

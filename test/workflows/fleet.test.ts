@@ -125,6 +125,30 @@ test('a long fleet goes on in a new history with what is done and what is left',
   assert.equal(first.startedAt, '2026-11-21T03:00:00.000Z');
 });
 
+test('a site that is named twice has one run, also where its host is named twice or said in another way', async (t) => {
+  if (skipWithoutServer(t, lab)) return;
+  for (const [input, sites] of [
+    [{ sites: ['cms', 'cms@local', 'cms'] }, ['cms']],
+    [{ all: true, hosts: ['local', 'local'] }, ['cms', 'wiki']],
+  ] as const) {
+    const report = await lab.run('fleet', { workflow: 'verify', perHost: 9, ...input }, counting(50).steps, reportOf);
+    assert.deepEqual(
+      report.sites.map(({ site, outcome }) => [site, outcome]).sort(),
+      sites.map((site) => [site, 'completed']),
+    );
+  }
+});
+
+test('a fleet that finds no site has not done its job', async (t) => {
+  if (skipWithoutServer(t, lab)) return;
+  const { steps } = mockSteps({ choose: async () => ({ ...said('choose'), sites: [] }) });
+  const report = await lab.run('fleet', { workflow: 'backup', app: 'vidoecms' }, steps, reportOf);
+  assert.equal(report.outcome, 'failed');
+  assert.deepEqual(report.sites, [
+    { site: '@local', outcome: 'failed', said: 'it has no site of the application vidoecms', type: 'UnknownSite' },
+  ]);
+});
+
 test('an input that names sites and asks for all of them is refused', async (t) => {
   if (skipWithoutServer(t, lab)) return;
   const { steps } = mockSteps();

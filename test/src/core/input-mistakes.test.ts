@@ -1,9 +1,9 @@
 import assert from 'node:assert/strict';
 import { it } from 'node:test';
 import { inputMistakes } from '../../../src/core/input-mistakes.js';
-import { BackupInput, RestoreInput } from '../../../src/core/inputs.js';
+import { BackupInput, FleetInput, RestoreInput } from '../../../src/core/inputs.js';
 
-const cases: [typeof BackupInput | typeof RestoreInput, unknown, string[]][] = [
+const cases: [typeof BackupInput | typeof RestoreInput | typeof FleetInput, unknown, string[]][] = [
   [BackupInput, { site: 'cms' }, []],
   [BackupInput, undefined, ['there is none; it must be an object such as {"site":"cms"}']],
   [BackupInput, 'cms', ['must be an object such as {"site":"cms"}']],
@@ -35,6 +35,18 @@ const cases: [typeof BackupInput | typeof RestoreInput, unknown, string[]][] = [
     { site: 'cms', approve: { site: 'cms', by: 'me' } },
     ['approve.snapshot: is missing', 'approve.by: unknown key; leave it out'],
   ],
+  [
+    FleetInput,
+    { workflow: 'watch', sites: ['cms'], all: true, hosts: ['web1'], concurrency: 0, perHost: 201 },
+    [
+      'workflow: must be one of backup, restoreTest, verify, prune',
+      'concurrency: must be at least 1',
+      'perHost: must be at most 200',
+      'must name sites, or say all, or an app: one of the three',
+      'hosts go with all or an app; a site is named with its own host, as cms@web1',
+    ],
+  ],
+  [FleetInput, 'cms', ['must be an object such as {"site":"cms"}']],
 ];
 
 for (const [schema, input, told] of cases) {
