@@ -146,6 +146,14 @@ export interface Database<D extends DatabaseSpec = DatabaseSpec> {
   dump(spec: D, dir: string, fence: Fence | undefined, ctx: Context): Promise<Dumped>;
   /** The fingerprint of the database that an application may have open: what is only in its log counts too. */
   live(spec: D, ctx: Context): Promise<Fingerprint>;
+  /**
+   * `dump` in two halves, where the second can wait until the application is up again: a copy that no crash of the machine has
+   * been waited for, and what is read from it, durable on return.
+   */
+  halves?: {
+    copy(spec: D, dir: string, fence: Fence | undefined, ctx: Context): Promise<Omit<Dumped, 'sha256' | 'fingerprint'>>;
+    describe(file: string, name: string, ctx: Context): Promise<Pick<Dumped, 'sha256' | 'fingerprint'>>;
+  };
   /** Reads the fingerprint of a dump of this format as it lies, without changing it. */
   inspect(file: string, format: string, ctx: Context): Promise<Fingerprint>;
   /**

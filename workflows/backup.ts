@@ -68,10 +68,7 @@ async function takeCapture(frame: Frame, capture: Frame['base'] & { captureId: s
 
 async function dump(frame: Frame, capture: Frame['base'] & { captureId: string }, epoch?: number): Promise<void> {
   const { run, steps, prepared } = frame;
-  const what =
-    prepared.databases.length > 0
-      ? `Copy ${prepared.databases.join(', ')} and take its fingerprint`
-      : 'Take the capture';
+  const what = prepared.databases.length > 0 ? `Copy ${prepared.databases.join(', ')}` : 'Take the capture';
   const captured = await run.step('dump', () =>
     steps.dump(what, { ...capture, ...(epoch === undefined ? {} : { epoch }) }),
   );

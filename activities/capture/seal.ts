@@ -5,8 +5,10 @@ import { type FileLine, type FileSetEntry, Manifest } from '../../src/core/manif
 import type { FileSetSpec, Plan } from '../../src/core/plan.js';
 import { checks } from '../checks/index.js';
 import type { Context } from '../contracts.js';
+import { databases } from '../databases/index.js';
 import type { StateDir } from '../site/api.js';
 import { writeDurable } from '../site/durable.js';
+import { bootId } from '../site/marks.js';
 import { writeAttributes } from './attributes.js';
 import { exists } from './copy.js';
 import { CONFIG, FILES, LISTS, listOf, MANIFEST, REPORTS, stagingOf } from './layout.js';
@@ -22,8 +24,9 @@ const REPORTS_IN_SNAPSHOT = 50;
  */
 export async function seal(state: StateDir, plan: Plan, ctx: Context): Promise<Manifest> {
   const dir = stagingOf(state, plan.site);
-  const manifest = await readManifest(join(dir, MANIFEST));
-  if (manifest.fileSets.length > 0 || manifest.notes.includes(SEALED)) return manifest;
+  const committed = await readManifest(join(dir, MANIFEST));
+  if (committed.fileSets.length > 0 || committed.notes.includes(SEALED)) return committed;
+  const manifest = await described(committed, dir, ctx);
   await rm(join(dir, LISTS), { recursive: true, force: true });
   await mkdir(join(dir, LISTS), { mode: 0o700 });
   const filesAsOf = new Date().toISOString();
@@ -43,6 +46,26 @@ export async function seal(state: StateDir, plan: Plan, ctx: Context): Promise<M
 }
 
 const SEALED = 'sealed';
+
+/** Waits until what was copied is on disk, and reads the copies that were only made while the application was down. */
+async function described(committed: Manifest, dir: string, ctx: Context): Promise<Manifest> {
+  const { copiedIn, ...rest } = committed;
+  if (copiedIn === undefined) return committed;
+  if (copiedIn !== bootId())
+    throw ctx.fail('SnapshotMissing', 'the machine restarted before the capture was on its disk', {
+      advice: 'start the backup again',
+    });
+  await ctx.run('sync', ['-f', dir]);
+  const entries: Manifest['databases'] = [];
+  for (const { unread, ...entry } of committed.databases) {
+    const halves = unread && databases[entry.kind as keyof typeof databases].halves;
+    const read = halves ? await halves.describe(join(dir, entry.file), entry.name, ctx) : {};
+    entries.push({ ...entry, ...read });
+  }
+  const manifest: Manifest = { ...rest, databases: entries };
+  await writeDurable(join(dir, MANIFEST), `${JSON.stringify(manifest, null, 1)}\n`);
+  return manifest;
+}
 
 export async function readManifest(path: string): Promise<Manifest> {
   return Manifest.parse(JSON.parse(await readFile(path, 'utf8')));

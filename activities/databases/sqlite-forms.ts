@@ -5,7 +5,6 @@ import { Transform } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import { formatBytes } from '../../src/core/durations.js';
 import { isFailure } from '../../src/core/failures.js';
-import { sha256Of } from '../capture/lines.js';
 import type { Context, Dumped, Fence } from '../contracts.js';
 import { holders, sqlite, sqlText } from '../tools/sqlite.js';
 import { fingerprint } from './fingerprint.js';
@@ -35,13 +34,14 @@ export async function assertFolded(path: string, ctx: Context): Promise<void> {
 
 type Described = Pick<Dumped, 'bytes' | 'sha256' | 'fingerprint'>;
 
+/** Copies a database file; its bytes. */
 export async function dumpFile(
   path: string,
   target: string,
   online: boolean,
   fence: Fence | undefined,
   ctx: Context,
-): Promise<Described> {
+): Promise<number> {
   if (online) await vacuumInto(path, target, fence, ctx);
   else {
     const before = await sizeOf(path);
@@ -51,13 +51,7 @@ export async function dumpFile(
     if (copied !== after || before !== after)
       throw ctx.fail('DumpIncomplete', `the copy has ${copied} bytes, the database ${after}`);
   }
-  // The copy is read for all three, so that they describe what was kept; side by side, as the application is down.
-  const [described, sha256] = await Promise.all([
-    fingerprint(target, 'frozen', ctx),
-    sha256Of(target),
-    makeDurable(target),
-  ]);
-  return { bytes: await sizeOf(target), sha256, fingerprint: described };
+  return sizeOf(target);
 }
 
 /** Without a WAL to the copy, `frozen` sees all of it. An online text is made from a copy, so that it and its counts agree. */
@@ -138,7 +132,7 @@ export async function loadText(file: string, target: string, ctx: Context): Prom
   await sqlite(target, `.read ${JSON.stringify(file)}`, { access: 'write' }, ctx);
 }
 
-async function makeDurable(path: string): Promise<void> {
+export async function makeDurable(path: string): Promise<void> {
   const file = await open(path);
   try {
     await file.sync();

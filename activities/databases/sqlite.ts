@@ -1,13 +1,15 @@
 import { mkdtemp, realpath, rm, stat } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { formatBytes } from '../../src/core/durations.js';
+import type { Fingerprint } from '../../src/core/manifest.js';
 import type { DatabaseSpec } from '../../src/core/plan.js';
+import { sha256Of } from '../capture/lines.js';
 import type { Context, Database } from '../contracts.js';
 import { syncDirectory } from '../site/durable.js';
 import { holders, sqlite } from '../tools/sqlite.js';
 import { fingerprint } from './fingerprint.js';
-import { assertFolded, copyFile, dumpFile, dumpText, loadText, sizeOf } from './sqlite-forms.js';
+import { assertFolded, copyFile, dumpFile, dumpText, loadText, makeDurable, sizeOf } from './sqlite-forms.js';
 
 type Spec = Extract<DatabaseSpec, { kind: 'sqlite' }>;
 
@@ -26,6 +28,43 @@ async function fileOf(spec: Spec, ctx: Context): Promise<string> {
     throw ctx.fail('DumpEmpty', `${spec.path} is an empty file`);
   return path;
 }
+
+async function prepared(spec: Spec, dir: string, ctx: Context) {
+  const path = await fileOf(spec, ctx);
+  const { mode, uid, gid } = await stat(path);
+  const online = spec.mode === 'online';
+  if (!online) await assertFolded(path, ctx);
+  const file = `${spec.name}.${spec.format === 'sql' ? 'sql' : 'sqlite'}`;
+  const target = join(dir, file);
+  // What an earlier attempt left would be read as part of this one.
+  await removeAll([target, ...SIDECARS.map((suffix) => target + suffix)]);
+  return { path, online, file, target, owner: { mode: mode & 0o7777, uid, gid } };
+}
+
+function mustHaveTables({ tables }: Fingerprint, name: string, ctx: Context): void {
+  if (Object.keys(tables).length === 0)
+    throw ctx.fail('DumpEmpty', `${name} has no table`, { advice: 'look whether its write-ahead log was lost' });
+}
+
+/** Reading a copy takes as long as making it does: the application need not wait for that. */
+const halves: NonNullable<Database<Spec>['halves']> = {
+  async copy(spec, dir, fence, ctx) {
+    const { path, online, file, target, owner } = await prepared(spec, dir, ctx);
+    const bytes = await dumpFile(path, target, online, fence, ctx);
+    return { file, bytes, ...owner };
+  },
+
+  async describe(file, name, ctx) {
+    const [described, sha256] = await Promise.all([
+      fingerprint(file, 'frozen', ctx),
+      sha256Of(file),
+      makeDurable(file),
+    ]);
+    mustHaveTables(described, name, ctx);
+    await syncDirectory(dirname(file));
+    return { sha256, fingerprint: described };
+  },
+};
 
 /**
  * SQLite by its command-line program. Stopped: checkpoint, then a copy of the main file, which holds everything then.
@@ -69,27 +108,18 @@ export const sqliteDatabase: Database<Spec> = {
   },
 
   async dump(spec, dir, fence, ctx) {
-    const path = await fileOf(spec, ctx);
-    const owner = await stat(path);
-    const online = spec.mode === 'online';
-    if (!online) await assertFolded(path, ctx);
-    const file = `${spec.name}.${spec.format === 'sql' ? 'sql' : 'sqlite'}`;
-    const target = join(dir, file);
-    // What an earlier attempt left would be read as part of this one.
-    await removeAll([target, ...sqliteDatabase.sidecars(target)]);
-    const described =
-      spec.format === 'sql'
-        ? await dumpText(path, target, online, fence, ctx)
-        : await dumpFile(path, target, online, fence, ctx);
-    if (Object.keys(described.fingerprint.tables).length === 0)
-      throw ctx.fail('DumpEmpty', `${spec.name} has no table`, {
-        advice: 'look whether its write-ahead log was lost',
-        details: { places: [path] },
-      });
+    if (spec.format === 'file') {
+      const copied = await halves.copy(spec, dir, fence, ctx);
+      return { ...copied, ...(await halves.describe(join(dir, copied.file), spec.name, ctx)) };
+    }
+    const { path, online, file, target, owner } = await prepared(spec, dir, ctx);
+    const described = await dumpText(path, target, online, fence, ctx);
+    mustHaveTables(described.fingerprint, spec.name, ctx);
     await syncDirectory(dir);
-    const { mode, uid, gid } = owner;
-    return { file, ...described, mode: mode & 0o7777, uid, gid };
+    return { file, ...described, ...owner };
   },
+
+  halves,
 
   live: (spec, ctx) => fingerprint(spec.path, 'read', ctx),
 

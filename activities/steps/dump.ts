@@ -9,12 +9,13 @@ import type { Captured, CaptureInput } from '../api.js';
 import { copyMutableSets, exists } from '../capture/copy.js';
 import { DATABASES, DISCARDED, MANIFEST, stagingOf } from '../capture/layout.js';
 import { checks as appChecks } from '../checks/index.js';
-import type { Fence } from '../contracts.js';
+import type { Dumped, Fence } from '../contracts.js';
 import { databases } from '../databases/index.js';
 import type { Deps } from '../deps.js';
 import { assertStopped } from '../site/assert-stopped.js';
 import { syncDirectory, writeDurable } from '../site/durable.js';
 import { once } from '../site/journal.js';
+import { bootId } from '../site/marks.js';
 import { type PlannedEnv, planned } from '../step.js';
 import { dataPaths } from './data-paths.js';
 
@@ -53,6 +54,7 @@ export const dump = (deps: Deps) =>
         staging: stagingOf(deps.state, plan.site),
         databases: dumped,
         fileSets: [],
+        copiedIn: bootId(),
         uncovered: plan.uncovered,
         tools: {},
         notes: [],
@@ -60,11 +62,10 @@ export const dump = (deps: Deps) =>
       await writeDurable(join(dir, MANIFEST), `${JSON.stringify(manifest, null, 1)}\n`);
       await at();
       await commit(dir, manifest, input, env);
-      const tables = dumped.reduce((n, entry) => n + Object.keys(entry.fingerprint.tables).length, 0);
       const how = consistencyWords(consistencyOf(dumped));
       const bytes = dumped.reduce((n, entry) => n + entry.bytes, 0);
       return {
-        said: `copied ${formatBytes(bytes)}, ${tables} tables fingerprinted${how && `, ${how}`}`,
+        said: `copied ${dumped.map(({ name }) => name).join(', ') || 'no database'}, ${formatBytes(bytes)}${how && `, ${how}`}`,
         capturedAt,
         bytes,
       };
@@ -105,13 +106,16 @@ async function dumpDatabases(
   dir: string,
   capturedAt: string,
   fence: Fence | undefined,
-  { ctx }: PlannedEnv,
+  { ctx, holder }: PlannedEnv,
 ): Promise<Manifest['databases']> {
+  // What a change is to be taken back to is read before the change.
+  const later = fence !== undefined && holder.workflow !== 'guardedChange';
+
   const entries: Manifest['databases'] = [];
   for (const spec of plan.databases) {
     const below = `${DATABASES}/${spec.name}`;
     await mkdir(join(dir, below), { recursive: true, mode: 0o700 });
-    const dumped = await databases[spec.kind].dump(spec, join(dir, below), fence, ctx);
+    const dumped = await dumpOne(spec, join(dir, below), fence, later, ctx);
     if (dumped.bytes === 0) throw ctx.fail('DumpEmpty', `the dump of ${spec.name} is empty`);
     const { also, ...rest } = dumped;
     const file = spec.dated ? await dateName(join(dir, below), dumped.file, spec, capturedAt) : dumped.file;
@@ -127,6 +131,20 @@ async function dumpDatabases(
     });
   }
   return entries;
+}
+
+/** While the application waits, a database is only copied; what the copy holds is read by `seal`. */
+async function dumpOne(
+  spec: DatabaseSpec,
+  dir: string,
+  fence: Fence | undefined,
+  later: boolean,
+  ctx: PlannedEnv['ctx'],
+): Promise<Dumped & { unread?: true }> {
+  const { dump, halves } = databases[spec.kind];
+  if (!later || !halves || spec.format !== 'file') return dump(spec, dir, fence, ctx);
+  const copied = await halves.copy(spec, dir, fence, ctx);
+  return { ...copied, sha256: '', fingerprint: { tables: {}, schemaSha256: '', userVersion: 0 }, unread: true };
 }
 
 /** `seafile.db.sql.20261121T030000Z`: what it is of, how it is written, and when. */

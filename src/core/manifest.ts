@@ -26,6 +26,8 @@ export const DatabaseEntry = z.strictObject({
   bytes: z.int(),
   sha256: z.string(),
   fingerprint: Fingerprint,
+  /** Set until the copy is hashed and counted, which waits until the application is up again. Never in a snapshot. */
+  unread: z.literal(true).optional(),
   /** Files beside the dump: grants, roles. */
   also: z.array(z.strictObject({ file: z.string(), bytes: z.int(), sha256: z.string() })).optional(),
   /** `crash-like`: as after a power cut (a file-system snapshot); absent means consistent. */
@@ -108,6 +110,8 @@ export const Manifest = z.strictObject({
   /** Only in a fetched tree: the databases are of this other capture, as the input asked for. */
   databasesOf: z.strictObject({ captureId: z.string(), capturedAt: z.string() }).optional(),
   fileSets: z.array(FileSetEntry),
+  /** Boot id of the machine, until all that was copied is on its disk. Never in a snapshot. */
+  copiedIn: z.string().optional(),
   uncovered: z.array(z.string()),
   tools: z.record(z.string(), z.string()),
   notes: z.array(z.string()),
