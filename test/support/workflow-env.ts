@@ -58,7 +58,7 @@ async function patiently<T>(start: () => Promise<T>): Promise<T> {
     try {
       return await start();
     } catch (error) {
-      if (attempt === 4) throw error;
+      if (attempt === 20) throw error;
     }
   }
 }

@@ -32,7 +32,13 @@ test('reports, proofs, record and what was put aside, in the order of time', asy
     revokedFor: 'the worker died',
     holder: { workflowId: 'backup-cms-x' },
   });
-  await put('sites/cms/aside.json', [{ path: '/srv/cms.before', at: '2026-11-20T10:00:00Z', snapshot: 'abc' }]);
+  const [kept, gone] = [join(dir, 'cms.before'), join(dir, 'cms.gone')];
+  await mkdir(kept);
+  const at = '2026-11-20T10:00:00Z';
+  await put(
+    'sites/cms/aside.json',
+    [kept, gone].map((path) => ({ path, at, snapshot: 'abc' })),
+  );
   const state = await readSite(dir, 'cms');
   assert.deepEqual(
     state.reports.map(({ startedAt }) => startedAt),
@@ -45,7 +51,11 @@ test('reports, proofs, record and what was put aside, in the order of time', asy
     revokedFor: 'the worker died',
     holder: 'backup-cms-x',
   });
-  assert.equal(state.aside[0]?.path, '/srv/cms.before');
+  assert.deepEqual(
+    state.aside.map(({ path }) => path),
+    [kept],
+    'one that somebody removed is not shown',
+  );
   assert.deepEqual(state.unreadable, []);
 });
 
