@@ -9,8 +9,15 @@ const LONGEST_MS = 24 * 3600_000;
 
 /** Gives `use` a fresh directory of its own below the state's work area, and removes it afterwards. */
 export async function withWorkDir<T>(state: StateDir, use: (dir: string) => Promise<T>): Promise<T> {
-  await removeDead(state);
-  const dir = join(state.work, `tmp-${nameOf(ownMark())}-${randomUUID()}`);
+  // Parts have theirs in the cache that they are given.
+  await removeDead(join(state.work, 'cache'));
+  return withDirIn(state.work, use);
+}
+
+/** The same in any directory of ours. What a killed worker left in it goes first. */
+export async function withDirIn<T>(work: string, use: (dir: string) => Promise<T>): Promise<T> {
+  await removeDead(work);
+  const dir = join(work, `tmp-${nameOf(ownMark())}-${randomUUID()}`);
   await mkdir(dir, { recursive: true, mode: 0o700 });
   try {
     return await use(dir);
@@ -20,7 +27,7 @@ export async function withWorkDir<T>(state: StateDir, use: (dir: string) => Prom
 }
 
 /** Whole databases lie in them: those of a worker that was killed must not pile up. */
-async function removeDead({ work }: StateDir): Promise<void> {
+async function removeDead(work: string): Promise<void> {
   for (const name of await readdir(work).catch(() => [])) {
     const mark = markIn(name);
     if (!mark) continue;

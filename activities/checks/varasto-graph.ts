@@ -26,7 +26,7 @@ interface Slot {
 }
 interface Collection {
   ID: string;
-  EncryptionKeys: { key_id: string; slots: Slot[] }[] | null;
+  EncryptionKeys: { key_id: string; slots: Slot[] | null }[] | null;
   Changesets: { FilesCreated: File[] | null; FilesUpdated: File[] | null }[] | null;
 }
 interface File {
@@ -62,7 +62,6 @@ export async function graphOf(file: string, scratch: string, ctx: Context): Prom
   const [blobs, volumes] = [tally(), tally()];
   const have = new LineFile(join(scratch, 'have.txt'));
   const want = new LineFile(join(scratch, 'want.txt'));
-  const keyed = new LineFile(join(scratch, 'keyed.txt'));
   await readExport(file, async ({ section, value }) => {
     ctx.beat();
     if (section === 'Collection') {
@@ -75,28 +74,22 @@ export async function graphOf(file: string, scratch: string, ctx: Context): Prom
     if (section === 'Blob') {
       const blob = value as unknown as BlobRecord;
       const ref = Buffer.from(blob.Ref, 'base64').toString('hex');
-      await have.add(ref);
-      await keyed.add(`${blob.EncryptionKeyID}\t${ref}`);
+      await have.add(`${ref}\t${blob.EncryptionKeyID}`);
       const lost = (blob.Volumes ?? []).filter((id) => !graph.volumes.has(id));
       if (lost.length > 0) volumes.bad(`blob ${ref.slice(0, 12)}: volume ${lost.join(', ')} is not known`);
       else volumes.good();
     }
   });
-  for (const lines of [have, want, keyed]) await lines.end();
-  await sameRefs(have, want, blobs, ctx);
+  for (const lines of [have, want]) await lines.end();
   const sealed = tally();
-  for await (const line of readLines(keyed.path)) {
-    const [id = '', ref = ''] = line.split('\t');
-    if (graph.keys.has(id)) sealed.good();
-    else sealed.bad(`blob ${ref.slice(0, 12)}: its key ${id} cannot be opened`);
-  }
+  await sameRefs(have, want, { blobs, sealed, keys: graph.keys }, ctx);
   return {
     ...graph,
     facts,
     checks: [
       nodeCheck(facts, ids),
       keys.check('keys', (n) => `${n} keys of collections open with ${keks.size} key-encryption keys`),
-      sealed.check('keys of blobs', (n) => `each of ${n} blobs has a key that opens`),
+      sealed.check('keys of blobs', (n) => `each of ${n} blobs that files need has a key that opens`),
       blobs.check('blobs of files', (n) => `${n} references from files lead to a blob`),
       volumes.check('volumes of blobs', (n) => `${n} blobs lie on volumes that are known`),
     ],
@@ -121,7 +114,7 @@ function openKeys(
 ): void {
   for (const { key_id: id, slots } of EncryptionKeys ?? []) {
     let key: Buffer | undefined;
-    for (const { kek_fingerprint: fingerprint, key_encrypted: sealed } of slots) {
+    for (const { kek_fingerprint: fingerprint, key_encrypted: sealed } of slots ?? []) {
       const kek = keks.get(fingerprint);
       key ??= kek && openKey(sealed, kek);
     }
@@ -133,14 +126,32 @@ function openKeys(
   }
 }
 
-async function sameRefs(have: LineFile, want: LineFile, blobs: Tally, ctx: Context): Promise<void> {
+/**
+ * Each blob that files need is recorded, and has a key that opens. One that none needs may have lost its key: Varasto deletes a collection
+ * with its keys, and keeps the blobs.
+ */
+async function sameRefs(
+  have: LineFile,
+  want: LineFile,
+  { blobs, sealed, keys }: { blobs: Tally; sealed: Tally; keys: Graph['keys'] },
+  ctx: Context,
+): Promise<void> {
   for (const { path } of [have, want]) await sortFile(path, ctx);
   const known = readLines(have.path);
   let next = await known.next();
+  let last = '';
   for await (const line of readLines(want.path)) {
     const [ref = '', place = ''] = line.split('\t');
-    while (!next.done && next.value < ref) next = await known.next();
-    if (!next.done && next.value === ref) blobs.good();
-    else blobs.bad(`${place} needs blob ${ref.slice(0, 12)}, which is not recorded`);
+    while (!next.done && next.value.slice(0, next.value.indexOf('\t')) < ref) next = await known.next();
+    const [found, key = ''] = next.done ? [] : next.value.split('\t');
+    if (found !== ref) {
+      blobs.bad(`${place} needs blob ${ref.slice(0, 12)}, which is not recorded`);
+      continue;
+    }
+    blobs.good();
+    if (ref === last) continue;
+    last = ref;
+    if (keys.has(key)) sealed.good();
+    else sealed.bad(`blob ${ref.slice(0, 12)}: its key ${key} cannot be opened`);
   }
 }

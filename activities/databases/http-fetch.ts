@@ -13,7 +13,8 @@ export type HttpSpec = Extract<DatabaseSpec, { kind: 'http' }>;
 /** How long the other side may be silent: an export reads its whole database first where it must. */
 const SILENT_MS = 10 * 60_000;
 
-const AWAY = ['ECONNREFUSED', 'ECONNRESET', 'ENOTFOUND', 'EAI_AGAIN', 'EHOSTUNREACH', 'ENETUNREACH', 'ETIMEDOUT'];
+/** What Node calls a certificate that it does not trust. */
+const UNTRUSTED = /CERT|SELF_SIGNED|UNABLE_TO|INVALID_CA|INVALID_PURPOSE|PATH_LENGTH|CRL/;
 
 /**
  * Asks for an export and answers when its head is there, with status 200. A redirect is not followed: the token would go to
@@ -50,10 +51,23 @@ async function authority({ name, ca = '' }: HttpSpec, ctx: Context): Promise<Buf
 function unanswered({ name }: HttpSpec, error: NodeJS.ErrnoException, ctx: Context): Error {
   ctx.signal.throwIfAborted();
   const code = error.code ?? '';
-  if (AWAY.includes(code)) return ctx.fail('DatabaseUnreachable', `the export of ${name} does not answer (${code})`);
-  return ctx.fail('InvalidConfig', `the server of ${name} shows a certificate that is not trusted (${code})`, {
-    advice: 'give its certificate, or that of its authority, as `ca`',
-  });
+  if (code === 'ERR_TLS_CERT_ALTNAME_INVALID')
+    return ctx.fail('InvalidConfig', `the certificate of ${name}'s server is for another name than its address`, {
+      advice: "write the name that the certificate has as the address; Varasto's own is for localhost",
+    });
+  if (code === 'ERR_INVALID_CHAR')
+    return ctx.fail('InvalidConfig', `the token of ${name} cannot be sent: it has more than one line`, {
+      advice: 'write the key alone where `token` says',
+    });
+  if (UNTRUSTED.test(code))
+    return ctx.fail('InvalidConfig', `the server of ${name} shows a certificate that is not trusted (${code})`, {
+      advice: 'give its certificate, or that of its authority, as `ca`',
+    });
+  if (code === 'EPROTO' || code.startsWith('HPE_'))
+    return ctx.fail('DatabaseUnreachable', `what answers for ${name} does not speak as its address says (${code})`, {
+      advice: 'correct http:// or https:// and the port',
+    });
+  return ctx.fail('DatabaseUnreachable', `the export of ${name} does not answer (${code})`);
 }
 
 function refused({ name }: HttpSpec, status: number, ctx: Context): Error {

@@ -1,6 +1,7 @@
-import { mkdir, mkdtemp, rename, rm, stat } from 'node:fs/promises';
+import { rename, rm, stat } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { withDirIn } from '../capture/workdir.js';
 import type { Context, Database, Dumped } from '../contracts.js';
 import { syncDirectory } from '../site/durable.js';
 import { ask, type HttpSpec, write } from './http-fetch.js';
@@ -17,6 +18,10 @@ export const httpDatabase: Database<HttpSpec> = {
   async preflight(spec, ctx) {
     const told = await answers(spec, ctx);
     const file = spec.path === undefined ? 0 : await sizeOf(spec.path);
+    if (spec.path !== undefined && file === 0)
+      ctx.note(
+        `there is no ${spec.path}: a restore in place would put ${spec.name} there; correct it if it is elsewhere`,
+      );
     // JSON takes more room than the database that it is made of.
     return { bytes: Math.max(told, 2 * file, 1), tools: {} };
   },
@@ -37,14 +42,10 @@ export const httpDatabase: Database<HttpSpec> = {
 
   async live(spec, ctx) {
     // It may hold keys in clear: in the state directory, which nobody else can enter, and only for as long as it is read.
-    const parent = ctx.cacheDir ?? tmpdir();
-    await mkdir(parent, { recursive: true, mode: 0o700 });
-    const scratch = await mkdtemp(join(parent, 'holdfast-export-'));
-    try {
-      return (await taken(spec, join(scratch, 'export'), ctx)).fingerprint;
-    } finally {
-      await rm(scratch, { recursive: true, force: true });
-    }
+    return withDirIn(
+      ctx.cacheDir ?? tmpdir(),
+      async (dir) => (await taken(spec, join(dir, 'export'), ctx)).fingerprint,
+    );
   },
 
   inspect: (file, format, ctx) => fingerprintOfExport(file, format as Format, ctx),

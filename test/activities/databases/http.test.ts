@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
+import { once } from 'node:events';
 import { existsSync, readFileSync, statSync } from 'node:fs';
 import { copyFile, mkdir, mkdtemp, readdir, rm, writeFile } from 'node:fs/promises';
 import { createServer } from 'node:http';
@@ -84,6 +85,18 @@ test('an export is taken whole or not at all, by its token, and says so with the
   await assert.rejects(httpDatabase.dump(untrusted, bare, undefined, ctx), failsAs('InvalidConfig', /certificate/));
   const gone = server.spec.url.replace(/:\d+/, ':1');
   await assert.rejects(take({ url: gone }), failsAs('DatabaseUnreachable', /ECONNREFUSED/));
+  const other = server.spec.url.replace('localhost', '127.0.0.1');
+  await assert.rejects(take({ url: other }), failsAs('InvalidConfig', /for another name than its address/));
+  await writeFile(wrong, 'two\nlines');
+  await assert.rejects(take({ token: { file: wrong } }), failsAs('InvalidConfig', /more than one line/));
+  const plain = createServer((_, answer) => answer.end('hello')).listen(0, '127.0.0.1');
+  await once(plain, 'listening');
+  const port = (plain.address() as AddressInfo).port;
+  await assert.rejects(
+    take({ url: `https://127.0.0.1:${port}/` }),
+    failsAs('DatabaseUnreachable', /does not speak as its address says/),
+  );
+  plain.close();
   await assert.rejects(take({}, { status: 503 }), failsAs('DatabaseUnreachable', /answered 503/));
   await assert.rejects(take({}, { afterBytes: 2000 }), failsAs('DumpIncomplete', /broke off/));
 
