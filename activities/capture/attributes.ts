@@ -56,7 +56,8 @@ export async function eachAttributed(
       ok: [0, 1],
       onLine: (line) => {
         if (line.startsWith('# file: ')) {
-          path = relative('.', line.slice('# file: '.length)) || '.';
+          // A tab ends the path in our lists, and getfattr does not escape it.
+          path = relative('.', line.slice('# file: '.length).replaceAll('\t', '\\011')) || '.';
           values = [];
         } else if (line !== '') values.push(line);
         else if (path !== undefined) {
@@ -119,7 +120,7 @@ export async function unpackAttributes(from: string, to: string): Promise<void> 
   await pipeline(createReadStream(from), createGunzip(), createWriteStream(to, { mode: 0o600 }));
 }
 
-/** getfattr writes a backslash and control characters as three octal digits. */
+/** A backslash and what would break a line stand as three octal digits. */
 export function unescaped(path: string): string {
   return path.replace(/\\([0-7]{3})/g, (_, octal: string) => String.fromCharCode(Number.parseInt(octal, 8)));
 }

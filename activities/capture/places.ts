@@ -45,7 +45,7 @@ async function expand(
   const [part, ...rest] = parts;
   // What may lie at any depth is looked for from here.
   if (part === undefined || part.includes('**')) return [at];
-  const fits = picomatch(part, { dot: true });
+  const fits = picomatch(part, { dot: true, flags: 's' });
   const found: string[] = [];
   const dir = await opendir(join(root, at)).catch((error: NodeJS.ErrnoException) => {
     if (error.code !== 'ENOENT' && error.code !== 'ENOTDIR') unreadable(at || '.');

@@ -6,12 +6,15 @@ import type { FileLine } from '../../src/core/manifest.js';
 import type { FileSetSpec } from '../../src/core/plan.js';
 import { places } from './places.js';
 
-/** Whether a path (relative to the set's root) belongs to the set. A pattern that names a directory takes all below it. */
+/**
+ * Whether a path (relative to the set's root) belongs to the set. A pattern that names a directory takes all below it, a name with a line
+ * break in it too: hence the flag.
+ */
 export function matcher(set: Pick<FileSetSpec, 'include' | 'exclude'>): (relative: string) => boolean {
   const compile = (patterns: string[]) =>
     picomatch(
       patterns.flatMap((p) => [p, `${p.replace(/\/+$/, '')}/**`]),
-      { dot: true },
+      { dot: true, flags: 's' },
     );
   const included = set.include.length > 0 ? compile(set.include) : () => true;
   const excluded = set.exclude.length > 0 ? compile(set.exclude) : () => false;

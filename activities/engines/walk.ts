@@ -45,7 +45,7 @@ function outermost(paths: string[]): string[] {
 
 /** Everything at and below a path, a directory before its contents. What vanishes meanwhile is left out; what cannot be read throws. */
 export async function* walk(root: string | Buffer, exclude: readonly string[] = []): AsyncGenerator<Entry> {
-  const excluded = exclude.length ? picomatch([...exclude], { dot: true }) : () => false;
+  const excluded = exclude.length ? picomatch([...exclude], { dot: true, flags: 's' }) : () => false;
   yield* visit(Buffer.from(root), excluded);
 }
 

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { mkdir, mkdtemp, readFile, utimes, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { test } from 'node:test';
 import { copyMutableSets, copyTree, warmDirectory } from '../../../activities/capture/copy.js';
 import { walk } from '../../../activities/capture/walk.js';
@@ -53,4 +53,17 @@ test('a name that is no UTF-8 is told as unreadable, never left out in silence',
   for await (const line of walk(set, (path) => unreadable.push(path))) seen.push(line.p);
   assert.deepEqual(seen, ['really \uFFFD']);
   assert.deepEqual(unreadable, ['caf\uFFFD (its name is no UTF-8)']);
+});
+
+test('a pattern takes and leaves out names with line breaks like any other', async () => {
+  const { dir, root, plan, env } = await made({ include: ['data'], exclude: ['data/skip'] });
+  const names = ['data/two\nlines', 'data/in\r\nside/file', 'data/paragraph\u2029', 'data/plain'];
+  for (const name of [...names, 'data/skip/two\nlines']) {
+    await mkdir(dirname(join(root, name)), { recursive: true });
+    await writeFile(join(root, name), name);
+  }
+  await copyMutableSets(plan, join(dir, 'capture'), undefined, env);
+  const target = join(dir, 'capture/files/files');
+  for (const name of names) assert.equal(await readFile(join(target, name), 'utf8'), name);
+  await assert.rejects(readFile(join(target, 'data/skip/two\nlines')));
 });
