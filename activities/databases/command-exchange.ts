@@ -60,6 +60,8 @@ export const commandExchange: Exchangeable<CommandSpec> = {
       });
     // Of a load that broke off nobody wants a dump.
     if (!(await exists(begun))) {
+      // Of an earlier section, after which the application has worked on.
+      await rm(before, { force: true });
       await keepBefore(spec, before, fence, ctx);
       await writeDurable(begun, '');
     }
@@ -69,11 +71,12 @@ export const commandExchange: Exchangeable<CommandSpec> = {
   },
 
   async takeBack(spec, tag, ctx) {
-    const { before, begun, done } = placeOf(spec, tag, ctx);
+    const { dir, before, begun, done } = placeOf(spec, tag, ctx);
     if (!spec.load || !(await exists(begun))) return;
     if (await exists(before)) await loadFrom(spec.load, before, undefined, ctx);
     else ctx.note(`${spec.name} stays as it was restored: what was there before could not be dumped`);
     for (const mark of [done, begun]) await rm(mark, { force: true });
+    await syncDirectory(dir);
   },
 
   async unstage(spec, tag, ctx) {
@@ -87,7 +90,6 @@ export const commandExchange: Exchangeable<CommandSpec> = {
 
 /** The live state may be a wreck: that is why it is restored. */
 async function keepBefore(spec: CommandSpec, before: string, fence: Fence, ctx: Context): Promise<void> {
-  if (await exists(before)) return;
   try {
     await dumpCommand(spec, `${before}.partial`, fence, ctx);
     await rename(`${before}.partial`, before);

@@ -1,13 +1,25 @@
 import { createHash } from 'node:crypto';
 import { createReadStream } from 'node:fs';
-import { type FailureDetails, isFailure } from '../../src/core/failures.js';
 import type { Context, Exchangeable, Fence } from '../contracts.js';
 import { type MysqlServer, type MysqlSpec, sqlName, sqlString, withMysql } from '../tools/mysql.js';
+import { LOCKED, RIGHTS } from '../tools/mysql-errors.js';
 import { dumpText } from './mysql-dump.js';
-import { changedSince, exchanged, KEPT, type Kept, keeping, kept, lastChange, lock, lockOrFail } from './mysql-kept.js';
+import {
+  changedSince,
+  exchanged,
+  KEPT,
+  type Kept,
+  keeping,
+  kept,
+  lastChange,
+  lock,
+  lockOrFail,
+  showOut,
+} from './mysql-kept.js';
 import { countRows, dropsOf, objectsOf, schemasOf, tablesOf } from './mysql-look.js';
+import { mayBeExchanged, mayBePutBack, rehearse } from './mysql-rehearse.js';
 import { roomFor } from './mysql-room.js';
-import { rehearsal, splitDump } from './mysql-split.js';
+import { splitDump } from './mysql-split.js';
 import { readDump } from './mysql-text.js';
 
 const NAME_MOST = 64;
@@ -49,13 +61,24 @@ export const mysqlExchange: Exchangeable<MysqlSpec> = {
       await server.execute(source.pipe(data));
       await mayBeExchanged(spec, staged, server, ctx);
       await rehearse(spec, objects, staged, server, ctx);
+      await mayBePutBack(spec, staged, server, ctx);
       const [counts, changedAt] = [await countRows(names, server), await lastChange(names, server)];
-      const rows = sum(counts);
-      if (rows !== sum(text.fingerprint.tables))
-        throw ctx.fail('RestoreFailed', `${spec.name}: ${rows} rows were loaded, not ${sum(text.fingerprint.tables)}`);
       const tables = await tablesBy(spec.schemas, staged, server);
+      const dumped = text.fingerprint.tables;
+      const wrong = spec.schemas.flatMap((schema) =>
+        (tables[schema] ?? []).filter((table) => counts[`${staged(schema)}.${table}`] !== dumped[`${schema}.${table}`]),
+      );
+      const [many, wanted] = [counts, dumped].map((each) => Object.keys(each).length);
+      if (wrong.length > 0 || many !== wanted)
+        throw ctx.fail(
+          'RestoreFailed',
+          `${spec.name}: ${many} of ${wanted} tables were loaded, not all with their rows`,
+          {
+            details: { places: wrong.slice(0, 20) },
+          },
+        );
       await run(keeping(staged(first(spec)), { tables, objects, counted: text.objects, counts, changedAt }), server);
-      return { said: `${spec.name}: ${rows} rows in ${Object.keys(counts).length} tables loaded beside the live ones` };
+      return { said: `${spec.name}: ${sum(counts)} rows in ${many} tables loaded beside the live ones` };
     });
   },
 
@@ -78,6 +101,7 @@ export const mysqlExchange: Exchangeable<MysqlSpec> = {
           );
         before = await putAside(spec, aside, staged, fence, server, ctx);
       }
+      await showOut(spec.schemas, server);
       const moves: string[] = [];
       const has = await state(spec, tag, server);
       for (const schema of spec.schemas) {
@@ -93,6 +117,7 @@ export const mysqlExchange: Exchangeable<MysqlSpec> = {
       }
       const script = [...(await dropsOf(spec.schemas, server)), ...moves, ...incoming.objects];
       await run([lockOrFail(tag), ...script, exchanged(staged(first(spec)))], server, fence);
+      await isInPlace(spec, incoming, server, ctx);
     }),
 
   takeBack: (spec, tag, ctx) =>
@@ -102,6 +127,7 @@ export const mysqlExchange: Exchangeable<MysqlSpec> = {
       const before = await kept(aside(first(spec)), server);
       // Nothing is touched before all that leads back is kept.
       if (!before) return;
+      await showOut(spec.schemas, server);
       const moves: string[] = [];
       const has = await state(spec, tag, server);
       for (const schema of spec.schemas) {
@@ -119,7 +145,9 @@ export const mysqlExchange: Exchangeable<MysqlSpec> = {
           ]),
         );
       }
-      await run([lockOrFail(tag), ...(await dropsOf(spec.schemas, server)), ...moves], server);
+      // Where no table has moved, all that is there is from before: nothing need go, so no lock of somebody else's is in the way.
+      const cleared = moves.length === 0 && Object.values(before.tables).some(({ length }) => length > 0);
+      if (!cleared) await run([lockOrFail(tag), ...(await dropsOf(spec.schemas, server)), ...moves], server);
       await makeAnew(spec, tag, before, server, ctx);
       const left = await state(spec, tag, server);
       for (const schema of spec.schemas)
@@ -150,13 +178,37 @@ async function run(statements: readonly string[], server: MysqlServer, fence?: F
 
 /** What was broken before stays so: a view of what is not there cannot be made, and the application comes back without it. */
 async function makeAnew(spec: MysqlSpec, tag: string, before: Kept, server: MysqlServer, ctx: Context): Promise<void> {
-  await server.execute(`${[lockOrFail(tag), ...before.objects].join('\n')}\n`, { force: true });
+  const errors = await server.execute(`${[lockOrFail(tag), ...before.objects].join('\n')}\n`, { force: true });
   const now = await objectsOf(spec.schemas, server);
+  const lacks = Object.entries(before.counted).some(([what, count]) => (now[what] ?? 0) < count);
+  // What can be had later must not be given up: its text is dropped after this.
+  if (lacks && errors.some((code) => LOCKED.includes(code)))
+    throw ctx.fail('DatabaseLocked', `tables of ${spec.name} are locked by another connection`);
+  if (lacks && errors.some((code) => RIGHTS.includes(code)))
+    throw ctx.fail('DatabaseDenied', `the account of ${spec.name} may not make its views, triggers or routines anew`, {
+      advice: 'grant it that; the log says which right lacks',
+    });
   for (const [what, count] of Object.entries(before.counted))
     if ((now[what] ?? 0) < count)
       ctx.note(
         `${spec.name}: ${count - (now[what] ?? 0)} of ${count} ${what} could not be put back: it names what is not there`,
       );
+}
+
+/** Throws RestoreFailed where what is live now is not what was staged: somebody made tables while the application was stopped, say. */
+async function isInPlace({ name, schemas }: MysqlSpec, was: Kept, server: MysqlServer, ctx: Context): Promise<void> {
+  const [tables, objects] = [await tablesOf(schemas, server), await objectsOf(schemas, server)];
+  const wrong = schemas.flatMap((schema) => {
+    const [now, then] = [tables(schema), was.tables[schema] ?? []];
+    return [...now.filter((each) => !then.includes(each)), ...then.filter((each) => !now.includes(each))];
+  });
+  const lacking = Object.entries(was.counted).flatMap(([what, count]) => ((objects[what] ?? 0) < count ? [what] : []));
+  const places = [...wrong, ...lacking];
+  if (places.length > 0)
+    throw ctx.fail('RestoreFailed', `${name} is not what was restored: ${places[0]}`, {
+      advice: 'look who else works in that server, and start the restore again',
+      details: { places: places.slice(0, 20) },
+    });
 }
 
 /** Keeps all that leads back, durable before anything is touched: the names of the tables, and the text of what cannot move. */
@@ -223,52 +275,4 @@ async function dropSchemas(schemas: readonly string[], server: MysqlServer): Pro
   const drops = schemas.map((schema) => `DROP DATABASE IF EXISTS ${sqlName(schema)};`);
   // Tables that refer to each other go in any order.
   await run(['SET FOREIGN_KEY_CHECKS = 0;', ...drops], server);
-}
-
-/** Throws RestoreRefused: a foreign key from one schema into another follows the table that is put aside. */
-async function mayBeExchanged(
-  spec: MysqlSpec,
-  staged: (schema: string) => string,
-  server: MysqlServer,
-  ctx: Context,
-): Promise<void> {
-  const schemas = [...spec.schemas, ...spec.schemas.map(staged)].map(sqlString).join(', ');
-  const keys = await server.query(
-    `SELECT DISTINCT CONCAT(TABLE_SCHEMA, '.', TABLE_NAME, ' (', CONSTRAINT_NAME, ')') FROM information_schema.KEY_COLUMN_USAGE
-     WHERE REFERENCED_TABLE_SCHEMA <> TABLE_SCHEMA
-     AND (BINARY TABLE_SCHEMA IN (${schemas}) OR BINARY REFERENCED_TABLE_SCHEMA IN (${schemas}));`,
-  );
-  if (keys.length === 0) return;
-  throw ctx.fail(
-    'RestoreRefused',
-    `${keys[0]?.[0]} refers from one schema into another, so ${spec.name} cannot be exchanged`,
-    {
-      advice: 'restore into a directory (--target) and load the dump by hand',
-      details: { places: keys.slice(0, 20).map(([key = '']) => key) },
-    },
-  );
-}
-
-/** Makes views, triggers and routines once where nobody uses them: a right that lacks shows while the application runs. */
-async function rehearse(
-  spec: MysqlSpec,
-  objects: readonly string[],
-  staged: (schema: string) => string,
-  server: MysqlServer,
-  ctx: Context,
-): Promise<void> {
-  try {
-    await run(rehearsal(objects, staged), server);
-  } catch (cause) {
-    // What refers to another schema's live table may find it only once that is restored too.
-    if (!isFailure(cause, 'DatabaseMissing')) {
-      if (!isFailure(cause, 'ToolFailed')) throw cause;
-      throw ctx.fail('RestoreRefused', `views, triggers or routines of ${spec.name} cannot be made on that server`, {
-        advice: 'read the log named in the details; restore into a directory (--target) and load the dump by hand',
-        details: cause.details?.[0] as FailureDetails,
-        cause,
-      });
-    }
-  }
-  await run(await dropsOf(spec.schemas.map(staged), server), server);
 }

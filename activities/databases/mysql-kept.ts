@@ -35,7 +35,8 @@ export function keeping(schema: string, what: Kept): string[] {
   return [
     `CREATE TABLE IF NOT EXISTS ${where(schema)} (n INT NOT NULL AUTO_INCREMENT PRIMARY KEY, kind VARCHAR(16) NOT NULL, text LONGBLOB NOT NULL) ENGINE=InnoDB;`,
     'START TRANSACTION;',
-    ...pieces.map((piece) => `INSERT INTO ${where(schema)} (kind, text) VALUES ('kept', 0x${piece});`),
+    // Numbered: of two attempts at once the later one fails, and nothing that leads back is written over.
+    ...pieces.map((piece, i) => `INSERT INTO ${where(schema)} (n, kind, text) VALUES (${i + 1}, 'kept', 0x${piece});`),
     'COMMIT;',
   ];
 }
@@ -84,6 +85,18 @@ const TABLES_SECONDS = 15;
 export async function lock(tag: string, server: MysqlServer, ctx: Context, fence?: Fence): Promise<void> {
   const [[got] = []] = await server.query(`SELECT GET_LOCK('holdfast ${tag}', ${SECONDS});`, fence ? { fence } : {});
   if (got !== '1') throw ctx.fail('DatabaseLocked', 'an earlier attempt still works in the server');
+}
+
+/**
+ * Ends other sessions in these schemas, as far as the account may: the application is stopped, and a transaction that somebody forgot would
+ * keep tables from going away, and from coming back.
+ */
+export async function showOut(schemas: readonly string[], server: MysqlServer): Promise<void> {
+  const ids = await server.query(
+    `SELECT ID FROM information_schema.PROCESSLIST WHERE BINARY DB IN (${schemas.map(sqlString).join(', ')})
+     AND ID <> CONNECTION_ID() AND USER NOT IN ('system user', 'event_scheduler');`,
+  );
+  if (ids.length > 0) await server.execute(ids.map(([id]) => `KILL ${id};\n`).join(''), { force: true });
 }
 
 /** For the head of a script: where the lock cannot be had, or later a table, an error ends the script. */

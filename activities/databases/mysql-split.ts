@@ -56,9 +56,15 @@ export function splitDump(nameOf: (schema: string) => string): Split {
   return { data, objects };
 }
 
-/** The statements with other schemas' names, and without events: for a rehearsal, in which none must run. */
+/** The statements with other schemas' names, and with events switched off: for a rehearsal, in which none must run. */
 export function rehearsal(objects: readonly string[], nameOf: (schema: string) => string): string[] {
   return objects
-    .filter((text) => !/^\/\*!\d+ CREATE\*\/.*\bEVENT\b/s.test(text.replace(/`(?:[^`]|``)+`/g, '')))
+    .map((text) => (isEvent(text) ? text.replace(ENABLED, '$1 DISABLE') : text))
+    .filter((text) => !isEvent(text) || SWITCHED_OFF.test(text))
     .map((text) => text.replace(USE, (_, name: string) => `USE ${sqlName(nameOf(unquoted(name)))};`));
 }
+
+const ENABLED = /( ON COMPLETION (?:NOT )?PRESERVE) ENABLE\b/;
+const SWITCHED_OFF = / ON COMPLETION (?:NOT )?PRESERVE (?:\w+_)?DISABLE\b/;
+
+const isEvent = (text: string): boolean => /^\/\*!\d+ CREATE\*\/.*\bEVENT\b/s.test(text.replace(/`(?:[^`]|``)+`/g, ''));

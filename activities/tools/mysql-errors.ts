@@ -8,6 +8,11 @@ interface Kind {
   advice?: string;
 }
 
+/** An account lacks a right. */
+export const RIGHTS = [1044, 1142, 1143, 1227, 1370, 1410, 1419];
+/** Somebody else uses what is needed. */
+export const LOCKED = [1205, 1213];
+
 /** What error numbers of MariaDB and MySQL mean, for those that a person can do something about. */
 const KINDS: Kind[] = [
   {
@@ -16,7 +21,7 @@ const KINDS: Kind[] = [
     what: (name) => `the server of ${name} refuses this user or password`,
   },
   {
-    codes: [1044, 1142, 1143, 1227, 1370, 1410, 1419],
+    codes: RIGHTS,
     type: 'DatabaseDenied',
     what: (name) => `the account of ${name} lacks a right that this needs`,
     advice: 'grant it; the log named in the details says which',
@@ -27,7 +32,7 @@ const KINDS: Kind[] = [
     type: 'DatabaseUnreachable',
     what: (name) => `the server of ${name} does not answer, or broke off`,
   },
-  { codes: [1205, 1213], type: 'DatabaseLocked', what: (name) => `tables of ${name} are locked by another connection` },
+  { codes: LOCKED, type: 'DatabaseLocked', what: (name) => `tables of ${name} are locked by another connection` },
   {
     codes: [1412, 1684],
     type: 'DumpIncomplete',

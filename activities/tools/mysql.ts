@@ -25,8 +25,8 @@ type Options = Pick<RunOptions, 'fence' | 'onStdout'> & {
 export interface MysqlServer {
   /** Small results: a row per line, its columns as text (`NULL` is the text NULL). */
   query(sql: string, options?: Options): Promise<string[][]>;
-  /** A script with statements as a dump has them (`DELIMITER` too); the first error ends it. */
-  execute(script: string | Readable, options?: Options): Promise<void>;
+  /** A script with statements as a dump has them (`DELIMITER` too); the first error ends it. Resolves with the numbers of errors that `force` passed over. */
+  execute(script: string | Readable, options?: Options): Promise<number[]>;
   /** Rows of a query, streamed: it selects one JSON text per row (`JSON_OBJECT`). */
   rows<T>(sql: string): AsyncGenerator<T>;
   /** Runs the dump program; `said` is what it printed about itself. */
@@ -102,7 +102,14 @@ export function serverOf(run: Run, name: string, local: boolean, ctx: Context): 
       // Else the client would act on `\!` and the like in what is data.
       const { force, ...rest } = options;
       const how = force ? { args: ['--force'], ok: [0, 1] } : { args: [], ok: [0] };
-      await call(CLIENTS, [...BATCH, '--binary-mode', ...how.args], { ...rest, ok: how.ok, input: script });
+      const passed: number[] = [];
+      const onErrorLine = (line: string) => {
+        const code = /^ERROR (\d+) /.exec(line)?.[1];
+        if (code) passed.push(Number(code));
+      };
+      const more = { ...rest, ok: how.ok, input: script, ...(force ? { onErrorLine } : {}) };
+      await call(CLIENTS, [...BATCH, '--binary-mode', ...how.args], more);
+      return passed;
     },
     rows: (sql) => streamed((onStdout) => call(CLIENTS, [...BATCH, '--raw'], { onStdout, input: `${sql};\n` })),
     async dump(args, options) {

@@ -44,10 +44,11 @@ export async function openMysql(): Promise<LiveMysql> {
       ...(more.port === undefined ? { socket: join(dir, 'data', 's') } : {}),
       ...more,
     }),
-    fill: (schema, script) =>
-      server.execute(
+    fill: async (schema, script) => {
+      await server.execute(
         `DROP DATABASE IF EXISTS ${sqlName(schema)}; CREATE DATABASE ${sqlName(schema)} CHARACTER SET utf8mb4; USE ${sqlName(schema)};\n${script}\n`,
-      ),
+      );
+    },
     close: async () => {
       end();
       await closed;

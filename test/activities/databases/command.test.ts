@@ -126,6 +126,18 @@ describe('command, exchanged', () => {
     await assert.rejects(exchange.exchange(one, 'tag', fence, ctx), (e) => isFailure(e, 'RestoreFailed'));
   });
 
+  it('what came between two sections is taken back too, not the state from before the first', async () => {
+    const { ctx, path, one, file, now } = await prepared();
+    await exchange.stage(one, file, 'tag', ctx);
+    await exchange.exchange(one, 'tag', fence, ctx);
+    await exchange.takeBack(one, 'tag', ctx);
+    writeFileSync(path, lines(9));
+    await exchange.exchange(one, 'tag', fence, ctx);
+    assert.equal(now(), lines(5));
+    await exchange.takeBack(one, 'tag', ctx);
+    assert.equal(now(), lines(9));
+  });
+
   it('a load that broke off is loaded again, and taken back to what was there before it', async () => {
     const { ctx, path, one, file, now } = await prepared();
     await exchange.stage(one, file, 'tag', ctx);

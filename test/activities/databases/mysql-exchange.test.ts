@@ -9,6 +9,7 @@ import type { MysqlSpec } from '../../../activities/tools/mysql.js';
 import { isFailure } from '../../../src/core/failures.js';
 import { type TestContext, testContext } from '../../support/context.js';
 import { type LiveMysql, NO_MYSQL, openMysql } from '../../support/mysql-server.js';
+import { eventually } from '../../support/toy.js';
 import { temporary } from '../../support/videocms-site.js';
 import { openDockerd } from '../services/support/dockerd.js';
 
@@ -168,6 +169,70 @@ describe('the exchange of schemas', { skip }, () => {
     });
     await exchange.drop(spec, tag, ctx);
     await assert.rejects(exchange.exchange(spec, tag, fence, ctx), /what was loaded of shop is not there/);
+  });
+
+  it('shows out whoever keeps tables in use, on the way there and back', async () => {
+    const wrecked = await fresh();
+    await exchange.stage(spec, file, tag, ctx);
+    const visit = async () => {
+      const script = `USE \`${B}\`; START TRANSACTION; SELECT * FROM \`${A}\`.orders; SELECT SLEEP(600) AS guest;`;
+      const visitor = ctx.run('mariadb', ['--user=root', `--socket=${spec.socket}`, '-e', script]);
+      visitor.catch(() => {});
+      const guest = `SELECT COUNT(*) FROM information_schema.PROCESSLIST WHERE INFO LIKE '%AS guest%' AND ID <> CONNECTION_ID();`;
+      await eventually('a visitor is in', 60_000, async () => (await live.server.query(guest))[0]?.[0] === '1');
+      return { visitor };
+    };
+    const first = await visit();
+    await exchange.exchange(spec, tag, fence, ctx);
+    await assert.rejects(first.visitor);
+    assert.deepEqual(await now(), dumped.fingerprint);
+    const second = await visit();
+    await exchange.takeBack(spec, tag, ctx);
+    await assert.rejects(second.visitor);
+    assert.deepEqual(await now(), wrecked);
+    await exchange.drop(spec, tag, ctx);
+  });
+
+  it('does not call it restored where somebody made a table meanwhile', async () => {
+    const wrecked = await fresh();
+    await exchange.stage(spec, file, tag, ctx);
+    const busy: Context = {
+      ...ctx,
+      run: async (program, args, options) => {
+        if (typeof options?.input === 'string' && options.input.includes('RENAME TABLE'))
+          await live.server.execute(`CREATE TABLE \`${A}\`.crept_in (id INT);`);
+        return ctx.run(program, args, options);
+      },
+    };
+    await assert.rejects(exchange.exchange(spec, tag, fence, busy), (error) => {
+      assert.ok(isFailure(error, 'RestoreFailed'));
+      return /shop is not what was restored: crept_in/.test(error.message);
+    });
+    await exchange.takeBack(spec, tag, ctx);
+    assert.deepEqual(await now(), wrecked);
+    await exchange.drop(spec, tag, ctx);
+  });
+
+  it('refuses before anything stops what it could not put back for want of a right', async () => {
+    await fresh();
+    const password = join(temporary(), 'password');
+    writeFileSync(password, 'p');
+    await live.server.execute(
+      `CREATE USER IF NOT EXISTS app@localhost IDENTIFIED BY 'p'; GRANT ALL ON \`app%\`.* TO app@localhost;
+       CREATE OR REPLACE DATABASE app; CREATE TABLE app.t (id INT);`,
+    );
+    const mine: MysqlSpec = { ...live.spec('app', ['app']), user: 'app', password: { file: password } };
+    const into = temporary();
+    const { file: bare } = await database.dump(mine, into, undefined, ctx);
+    await exchange.stage(mine, join(into, bare), tag, ctx);
+    // Made by somebody else: the account may neither read it nor make it anew.
+    await live.server.execute('CREATE VIEW app.v AS SELECT * FROM app.t;');
+    const staging = exchange.stage(mine, join(into, bare), tag, ctx);
+    await assert.rejects(staging, (error) => {
+      assert.ok(isFailure(error, 'RestoreRefused'));
+      return /could not put its views, triggers or routines back/.test(error.message);
+    });
+    await exchange.drop(mine, tag, ctx);
   });
 
   it('refuses before anything stops what it could not exchange safely', async () => {
