@@ -15,8 +15,8 @@ import { type Mark, markName, marksOf, restName, SAFE, type Sealed } from './uba
 import { type Store, storeOf } from './ubackup-store.js';
 import { assertSources, sourcesOf } from './walk.js';
 
-/** A live attempt's objects are younger; what lies longer without a mark is a dead one's. */
-const ABANDONED_MS = 3600_000;
+/** No store takes longer, and its first object waits for the last: what lies longer without a mark is a dead one's. */
+const ABANDONED_MS = 26 * 3600_000;
 
 /** Stores a capture: its one dump as µbackup has it, everything else beside it, and the mark last. */
 export async function backup(repo: RepositorySpec, request: BackupRequest, ctx: Context): Promise<Stored> {
@@ -81,7 +81,7 @@ export function keyOf({ recipients, name }: RepositorySpec, ctx: Context): strin
   });
 }
 
-/** What a killed attempt left: objects of this capture, and of others of ours that have lain without a mark for an hour. µbackup's own stay. */
+/** What a killed attempt left: objects of this capture, and of others of ours that have lain without a mark for more than a day. µbackup's own stay. */
 async function clear(repo: RepositorySpec, store: Store, captureId: string, id: string, ctx: Context): Promise<void> {
   const marks = await marksOf(repo, store, undefined, ctx);
   const mine = marks.filter(({ mark }) => mark.snapshot.id === id).map(({ mark }) => mark);

@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { isFailure } from '../../src/core/failures.js';
 import { Snapshot } from '../../src/core/manifest.js';
 import type { RepositorySpec } from '../../src/core/plan.js';
 import type { Context } from '../contracts.js';
@@ -48,6 +49,14 @@ export async function marksOf(
   siteId: string | undefined,
   ctx: Context,
 ): Promise<Kept[]> {
+  // One that another run removed between the two looks is gone at the second.
+  return marksNow(repo, store, siteId, ctx).catch((error) => {
+    if (!isFailure(error, 'RepositoryDamaged')) throw error;
+    return marksNow(repo, store, siteId, ctx);
+  });
+}
+
+async function marksNow(repo: RepositorySpec, store: Store, siteId: string | undefined, ctx: Context): Promise<Kept[]> {
   const prefix = siteId === undefined ? `${OURS}/` : `${OURS}/${siteId}/`;
   const objects = new Map((await store.list(ctx)).map((object) => [object.name, object]));
   const names = [...objects.keys()].filter((name) => name.startsWith(prefix) && name.endsWith('.json'));

@@ -6,7 +6,7 @@ import type { Readable } from 'node:stream';
 import type { RepositorySpec } from '../../src/core/plan.js';
 import type { Context } from '../contracts.js';
 import { syncDirectory } from '../site/durable.js';
-import { assertMounted, onDisk } from './location.js';
+import { assertMounted, codeOf, onDisk } from './location.js';
 import { s3Store } from './ubackup-s3.js';
 
 /** An object; its name is relative to the location, with slashes. */
@@ -75,8 +75,8 @@ function directoryStore(repo: RepositorySpec): Store {
           const path = join(entry.parentPath, entry.name);
           const name = relative(root, path);
           if (!entry.isFile() || name.startsWith(`${PARTIAL}/`)) continue;
-          const { size, mtimeMs } = await stat(path);
-          found.push({ name, bytes: size, mtimeMs });
+          const stats = await unlessGone(stat(path));
+          if (stats) found.push({ name, bytes: stats.size, mtimeMs: stats.mtimeMs });
         }
         return found;
       });
@@ -87,7 +87,7 @@ function directoryStore(repo: RepositorySpec): Store {
         const texts: string[] = [];
         for (const entry of await readdir(join(root, prefix), { withFileTypes: true, recursive: true }))
           if (entry.isFile() && entry.name.endsWith('.json'))
-            texts.push(await readFile(join(entry.parentPath, entry.name), 'utf8'));
+            texts.push((await unlessGone(readFile(join(entry.parentPath, entry.name), 'utf8'))) ?? '');
         return texts;
       }),
 
@@ -135,6 +135,14 @@ function directoryStore(repo: RepositorySpec): Store {
       await at(ctx, () => mkdir(root, { recursive: true, mode: 0o700 }));
     },
   };
+}
+
+/** What another run removes meanwhile is no failure of the disk. */
+function unlessGone<T>(work: Promise<T>): Promise<T | undefined> {
+  return work.catch((error) => {
+    if (codeOf(error) === 'ENOENT') return undefined;
+    throw error;
+  });
 }
 
 async function clearAbandoned(partials: string): Promise<void> {

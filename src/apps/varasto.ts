@@ -17,6 +17,7 @@ export const VarastoOptions = z
     url: z
       .string()
       .regex(/^https?:\/\//, 'must be an http:// or https:// address')
+      .regex(/^https?:\/\/[^/]+\/./, 'must be the address of the export: https://localhost/api_v2/database/export')
       .default('https://localhost/api_v2/database/export')
       .describe('The address of the export.'),
     token: SecretRef.optional().describe(

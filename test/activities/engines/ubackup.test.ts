@@ -1,11 +1,14 @@
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
+import { randomUUID } from 'node:crypto';
 import { existsSync } from 'node:fs';
-import { lstat, mkdir, open, readdir, readFile, stat, writeFile } from 'node:fs/promises';
+import { lstat, mkdir, open, readdir, readFile, stat, utimes, writeFile } from 'node:fs/promises';
 import { dirname, join, relative } from 'node:path';
 import { test } from 'node:test';
 import type { BackupRequest } from '../../../activities/contracts.js';
 import { ubackupEngine } from '../../../activities/engines/ubackup.js';
+import { markName, marksOf } from '../../../activities/engines/ubackup-mark.js';
+import { storeOf } from '../../../activities/engines/ubackup-store.js';
 import { isFailure } from '../../../src/core/failures.js';
 import type { DatabaseEntry } from '../../../src/core/manifest.js';
 import { type Plan, RepositorySpec } from '../../../src/core/plan.js';
@@ -104,4 +107,39 @@ test('with the public key alone it writes, lists and checks; only its own privat
     2,
     'as an empty machine adopts it',
   );
+});
+
+test('what another store has been at for hours stays; a mark that goes while marks are read is no damage', async () => {
+  const ctx = await testContext();
+  const dir = await temp('ubackup');
+  const repo = await repository(join(dir, 'bucket'));
+  await ubackupEngine.init(repo, ctx);
+  const tree = join(dir, 'srv');
+  await mkdir(tree);
+  for (const name of ['file', 'other']) await writeFile(join(tree, name), `${name}\n`);
+  const started = join(repo.location, 'holdfast/site-2', `20261121T030000Z-${randomUUID()}.tar.gz.aes`);
+  const dead = join(repo.location, 'holdfast/site-2', `20261120T030000Z-${randomUUID()}.tar.gz.aes`);
+  await mkdir(dirname(started), { recursive: true });
+  for (const [file, hours] of [
+    [started, 12],
+    [dead, 30],
+  ] as const) {
+    await writeFile(file, 'its first object');
+    const then = Date.now() / 1000 - hours * 3600;
+    await utimes(file, then, then);
+  }
+  const { snapshot } = await ubackupEngine.backup(repo, await capture(await requestOf([tree])), ctx);
+  assert.deepEqual([existsSync(started), existsSync(dead)], [true, false]);
+
+  const store = storeOf(repo);
+  let once = true;
+  const raced: typeof store = {
+    ...store,
+    texts: async (prefix, each) => {
+      if (once) await store.remove([markName('site-1', snapshot.id)], each);
+      once = false;
+      return store.texts(prefix, each);
+    },
+  };
+  assert.deepEqual(await marksOf(repo, raced, undefined, ctx), []);
 });
