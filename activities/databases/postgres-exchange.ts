@@ -10,6 +10,15 @@ import { GLOBALS, rolesFor } from './postgres-roles.js';
 
 /** A database's own mark, which a rename keeps: it tells the restored one from the live one whatever they are called by then. */
 const MARK = 'holdfast.restored';
+/** How much was written in it before it took its place, and that it was taken back from there; each with the run's tag. */
+const WRITTEN = 'holdfast.written';
+const BACK = 'holdfast.back';
+/** What the server has counted of rows that came, changed and went. */
+const COUNT = 'SELECT coalesce(sum(n_tup_ins + n_tup_upd + n_tup_del), 0) FROM pg_stat_user_tables;';
+
+/** How long what an attempt that died left running in the server may take, and how long a statement waits for somebody else. */
+const TURN = '60s';
+const LOCK = '15s';
 
 interface Names {
   live: string;
@@ -34,21 +43,39 @@ function namesOf({ database }: PostgresSpec, tag: string): Names {
 interface Found {
   there: Set<string>;
   restored: string | undefined;
+  written: string | undefined;
+  takenBack: boolean;
 }
+
+/**
+ * For the head of a script: what a killed attempt left running (a client in a container outlives the one that asked for it) ends before, or
+ * its renames would come after whoever looked.
+ */
+const turn = (tag: string): string =>
+  `SET lock_timeout = '${TURN}';\nSELECT pg_advisory_lock(hashtext(${literal(`holdfast ${tag}`)}));\nSET lock_timeout = '${LOCK}';\n`;
 
 async function look(names: Names, tag: string, { psql }: Server): Promise<Found> {
   const { live, staged, aside, home } = names;
   const marked = `EXISTS (SELECT FROM pg_catalog.pg_db_role_setting s WHERE s.setdatabase = d.oid AND ${literal(`${MARK}=${tag}`)} = ANY (s.setconfig))`;
   const wanted = [live, staged, aside].map(literal).join(', ');
+  const set = (name: string) =>
+    `(SELECT substr(c, ${name.length + tag.length + 3}) FROM pg_catalog.pg_db_role_setting s, unnest(s.setconfig) c
+      WHERE s.setdatabase = d.oid AND left(c, ${name.length + tag.length + 2}) = ${literal(`${name}=${tag} `)})`;
   const said = await psql(
     home,
-    `SELECT json_build_array(datname, ${marked}) FROM pg_catalog.pg_database d WHERE datname IN (${wanted});`,
+    `${turn(tag)}SELECT json_build_array(datname, ${marked}, ${set(WRITTEN)}, ${set(BACK)}) FROM pg_catalog.pg_database d WHERE datname IN (${wanted});`,
   );
   const rows = said
     .split('\n')
     .filter(Boolean)
-    .map((line) => JSON.parse(line) as [string, boolean]);
-  return { there: new Set(rows.map(([name]) => name)), restored: rows.find(([, mark]) => mark)?.[0] };
+    .map((line) => JSON.parse(line) as [string, boolean, string | null, string | null]);
+  const [restored, , written, back] = rows.find(([, mark]) => mark) ?? [];
+  return {
+    there: new Set(rows.map(([name]) => name)),
+    restored,
+    written: written ?? undefined,
+    takenBack: typeof back === 'string',
+  };
 }
 
 /** Nobody else is let in, and whoever is in is shown out; a rename waits 5 s for the last of them. */
@@ -56,6 +83,8 @@ const empty = (names: string[]): string =>
   names.map((name) => `ALTER DATABASE ${ident(name)} ALLOW_CONNECTIONS false;`).join('\n') +
   `\nSELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname IN (${names.map(literal).join(', ')}) AND backend_type = 'client backend';\n`;
 const open = (name: string): string => `ALTER DATABASE ${ident(name)} ALLOW_CONNECTIONS true;\n`;
+const set = (name: string, what: string, text: string): string =>
+  `ALTER DATABASE ${ident(name)} SET ${what} = ${literal(text)};\n`;
 const rename = (from: string, to: string): string => `ALTER DATABASE ${ident(from)} RENAME TO ${ident(to)};\n`;
 
 /**
@@ -75,7 +104,7 @@ export const postgresExchange: Exchangeable<PostgresSpec> = {
       if (superuser) await makeRoles(spec, file, server, names.home, ctx);
       else ctx.note(`${spec.name} is restored without owners and rights: its user is no superuser`);
       await createLike(file, names.staged, names.home, superuser, server, ctx);
-      await server.psql(names.home, `ALTER DATABASE ${ident(names.staged)} SET ${MARK} = ${literal(tag)};`);
+      await server.psql(names.home, set(names.staged, MARK, tag));
       await restoreInto(file, names.staged, superuser ? [] : BARE, server, ctx);
       await server.psql(names.staged, 'ANALYZE;');
       const tables = await countTables(server, names.staged, dumped.tables);
@@ -94,7 +123,7 @@ export const postgresExchange: Exchangeable<PostgresSpec> = {
   exchange: (spec, tag, fence, ctx) =>
     withServer(spec, ctx, async (server) => {
       const { live, staged, aside, home } = namesOf(spec, tag);
-      const { there, restored } = await look(namesOf(spec, tag), tag, server);
+      const { there, restored, written, takenBack } = await look(namesOf(spec, tag), tag, server);
       if (restored === live) return;
       if (restored !== staged)
         throw ctx.fail('RestoreFailed', `what was to take the place of ${spec.name} is not there`, {
@@ -102,9 +131,19 @@ export const postgresExchange: Exchangeable<PostgresSpec> = {
         });
       if (there.has(live) && there.has(aside))
         throw ctx.fail('RestoreRefused', `${spec.name} appeared again while the application was stopped`);
+      if (takenBack) {
+        await server.psql(home, open(staged));
+        if ((await server.psql(staged, COUNT)).trim() !== written)
+          throw ctx.fail(
+            'RestoreFailed',
+            `the application had run on the restored ${spec.name} before it was taken back`,
+            { advice: 'start the restore again' },
+          );
+      } else if (written === undefined)
+        await server.psql(home, set(staged, WRITTEN, `${tag} ${(await server.psql(staged, COUNT)).trim()}`));
       const leaving = there.has(live) ? rename(live, aside) : '';
       const busy = there.has(live) ? [live, staged] : [staged];
-      const script = `${empty(busy)}BEGIN;\n${leaving}${rename(staged, live)}${open(live)}COMMIT;`;
+      const script = `${turn(tag)}${empty(busy)}BEGIN;\n${leaving}${rename(staged, live)}${open(live)}COMMIT;`;
       await server.psql(home, script, fence);
     }),
 
@@ -114,10 +153,12 @@ export const postgresExchange: Exchangeable<PostgresSpec> = {
       const { there, restored } = await look(namesOf(spec, tag), tag, server);
       if (restored === live) {
         const comes = there.has(aside) ? `${rename(aside, live)}${open(live)}` : '';
-        await server.psql(home, `${empty([live])}BEGIN;\n${rename(live, staged)}${comes}COMMIT;\n${open(staged)}`);
-      } else if (there.has(aside) && !there.has(live)) await server.psql(home, `${rename(aside, live)}${open(live)}`);
+        const back = `${set(live, BACK, `${tag} yes`)}${rename(live, staged)}${comes}`;
+        await server.psql(home, `${turn(tag)}${empty([live])}BEGIN;\n${back}COMMIT;\n${open(staged)}`);
+      } else if (there.has(aside) && !there.has(live))
+        await server.psql(home, `${turn(tag)}${rename(aside, live)}${open(live)}`);
       // An exchange that was cut short may have closed it.
-      else if (there.has(live)) await server.psql(home, open(live));
+      else if (there.has(live)) await server.psql(home, `${turn(tag)}${open(live)}`);
     }),
 
   unstage: (spec, tag, ctx) =>
@@ -133,7 +174,8 @@ export const postgresExchange: Exchangeable<PostgresSpec> = {
       const { there, restored } = await look(namesOf(spec, tag), tag, server);
       const gone = [staged, aside].filter((name) => there.has(name));
       if (gone.length > 0) await server.psql(home, removal(gone));
-      if (restored === live) await server.psql(home, `ALTER DATABASE ${ident(live)} RESET ${MARK};`);
+      const marks = [MARK, WRITTEN, BACK].map((mark) => `ALTER DATABASE ${ident(live)} RESET ${mark};`);
+      if (restored === live) await server.psql(home, marks.join('\n'));
     }),
 };
 

@@ -302,6 +302,45 @@ describe('postgres, exchanged', { skip }, () => {
     assert.deepEqual(names(), []);
   });
 
+  it('what the application has worked on before it was taken back is not put in place again', async () => {
+    const { ctx, name, one, file } = await staged(THREE, 'INSERT INTO t VALUES (4)');
+    await exchange.stage(one, file, 'tag5', ctx);
+    await exchange.exchange(one, 'tag5', fence, ctx);
+    sql(name, 'UPDATE t SET a = 9 WHERE a = 1');
+    await exchange.takeBack(one, 'tag5', ctx);
+    assert.equal(rows(name), 4);
+    await assert.rejects(
+      exchange.exchange(one, 'tag5', fence, ctx),
+      (e) => isFailure(e, 'RestoreFailed') && /had run on the restored/.test(e.message),
+    );
+    assert.equal(rows(name), 4);
+    await exchange.drop(one, 'tag5', ctx);
+  });
+
+  it('a killed attempt that still works in the server ends before what it did is looked at', async () => {
+    const { ctx, name, one, file } = await staged(THREE, 'INSERT INTO t VALUES (4)');
+    await exchange.stage(one, file, 'tag6', ctx);
+    // The exchange's own script, as a client in a container runs it on when the one outside has been killed.
+    let script = '';
+    const dying: typeof ctx.run = async (program, args, options) => {
+      const input = String(options?.input ?? '');
+      if (!input.includes('RENAME')) return ctx.run(program, args, options);
+      script = input.replace('BEGIN;', 'BEGIN; SELECT pg_sleep(2);');
+      throw new Error('killed');
+    };
+    await assert.rejects(exchange.exchange(one, 'tag6', fence, { ...ctx, run: dying }), /killed/);
+    const at = `dbname=postgres host=${server.dir} user=postgres`;
+    const env = { PGPASSWORD: readFileSync(server.passwordFile, 'utf8').trimEnd() };
+    const left = ctx.run('psql', ['-X', '-q', '-d', at, '-f', '-'], { env, input: script });
+    const locks = "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory'";
+    await eventually('it is at work', 20_000, () => sql('postgres', locks) === '1');
+    await exchange.takeBack(one, 'tag6', ctx);
+    assert.equal(rows(name), 4);
+    await left;
+    assert.equal(rows(name), 4, 'it did not come late');
+    await exchange.drop(one, 'tag6', ctx);
+  });
+
   it('one that is gone is made anew, with roles that the server lost, and goes again where it is taken back', async () => {
     const ctx = await testContext();
     sql('postgres', 'CREATE ROLE "gone role" LOGIN PASSWORD \'p\'');
