@@ -22,6 +22,7 @@ import type { Deps } from '../deps.js';
 import { engines } from '../engines/index.js';
 import { spaceFor } from '../preflight/space.js';
 import { once } from '../site/journal.js';
+import { watchdogKnows } from '../site/watchdog-knows.js';
 import { type PlannedEnv, planned, type Said } from '../step.js';
 import { noteTree, removeTree } from '../trees.js';
 import { exchangesOf, mustBeMade, mustBeRenames } from './exchanges.js';
@@ -76,6 +77,11 @@ async function fetched(input: FetchInput, env: PlannedEnv): Promise<Said<Fetched
     await mustBeRenames(await exchangesOf(manifest, site, aside, plan, only), dirname(tree), ctx);
     const run = runTag(env.holder);
     const served = servedOf(manifest, site, plan, only, ctx);
+    await watchdogKnows(
+      served.map(({ spec }) => spec),
+      deps.state,
+      ctx,
+    );
     await noteTree(deps.state, plan.site, place.tree, env.holder, taggedOf(served, run));
     await stageServed(served, run, ctx);
   }
