@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto';
 import { once } from 'node:events';
 import { createReadStream, createWriteStream } from 'node:fs';
+import { dirname } from 'node:path';
 import { createInterface } from 'node:readline';
 import { finished } from 'node:stream/promises';
 import type { Context } from '../contracts.js';
@@ -27,9 +28,9 @@ export async function* readLines(path: string): AsyncGenerator<string> {
   }
 }
 
-/** Sorts a file of lines bytewise in place: on disk, so that millions of lines need no memory. */
+/** Sorts a file of lines bytewise in place: on disk and beside it, so that millions of lines need no memory and leave its directory never. */
 export async function sortFile(path: string, ctx: Context): Promise<void> {
-  await ctx.run('sort', ['-o', path, path], { env: { LC_ALL: 'C', TMPDIR: '/tmp' } });
+  await ctx.run('sort', ['-o', path, path], { env: { LC_ALL: 'C', TMPDIR: dirname(path) } });
 }
 
 export async function sha256Of(path: string): Promise<string> {

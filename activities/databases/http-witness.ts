@@ -4,6 +4,7 @@ import { isFailure } from '../../src/core/failures.js';
 import type { Context } from '../contracts.js';
 import { readExport } from '../tools/varasto-export.js';
 import { ask, type HttpSpec } from './http-fetch.js';
+import { References } from './http-whole.js';
 
 /** What a list says whatever its order: how many lines, and the sum of their hashes. Memory stays flat. */
 export interface Witness {
@@ -46,15 +47,29 @@ interface Changeset {
   FilesUpdated?: { Sha256?: string; Path?: string }[] | null;
 }
 
-/** The same list, made of an export. */
-export async function exportedFiles(file: string): Promise<Witness> {
-  const witness: Witness = { lines: 0, sum: 0n };
-  await readExport(file, ({ section, value }) => {
-    if (section !== 'Collection') return;
-    // As a reader of the list's lines sees it.
-    for (const { FilesCreated, FilesUpdated } of (value.Changesets ?? []) as Changeset[])
-      for (const { Sha256, Path } of [...(FilesCreated ?? []), ...(FilesUpdated ?? [])])
-        for (const line of `${Sha256} ${Path}`.split(/\r?\n|[\r\u2028\u2029]/)) add(witness, line);
-  });
-  return witness;
+/** What an export says when it is read through: the same list, what its records refer to and it lacks, and its last section. */
+export interface Held {
+  files: Witness;
+  lacks?: string;
+  last: string;
+}
+
+export async function exportedFiles(file: string, ctx: Context): Promise<Held> {
+  const files: Witness = { lines: 0, sum: 0n };
+  const references = new References(file);
+  try {
+    const facts = await readExport(file, async (record) => {
+      ctx.beat();
+      await references.add(record);
+      if (record.section !== 'Collection') return;
+      // As a reader of the list's lines sees it.
+      for (const { FilesCreated, FilesUpdated } of (record.value.Changesets ?? []) as Changeset[])
+        for (const { Sha256, Path } of [...(FilesCreated ?? []), ...(FilesUpdated ?? [])])
+          for (const line of `${Sha256} ${Path}`.split(/\r?\n|[\r\u2028\u2029]/)) add(files, line);
+    });
+    const lacks = await references.lacking(facts, ctx);
+    return { files, last: facts.last, ...(lacks === undefined ? {} : { lacks }) };
+  } finally {
+    await references.end();
+  }
 }

@@ -10,6 +10,8 @@ import { importExport } from './http-import.js';
 import { exportedFiles, listedFiles, same } from './http-witness.js';
 
 const TRIES = 3;
+/** Two of so many end with another section, by all that chance allows. */
+const TRIES_CUT = 6;
 
 /** What an application exports of itself over HTTP, while it runs. `varasto` is read and counted; of a `text` only its end is known. */
 export const httpDatabase: Database<HttpSpec> = {
@@ -66,21 +68,37 @@ async function answers(spec: HttpSpec, ctx: Context): Promise<number> {
 
 type Taken = Pick<Dumped, 'bytes' | 'sha256' | 'fingerprint'>;
 
-/** Fetches the export and proves it whole. Where the application changed meanwhile it is taken again, so that its list of files belongs to it. */
+/**
+ * Fetches the export and proves it whole. Where the application changed meanwhile it is taken again, so that its list of files belongs to it.
+ * One whose records refer to what it lacks was cut, or the application's data are like that: those come again with another section at the end.
+ */
 async function taken(spec: HttpSpec, target: string, ctx: Context): Promise<Taken> {
   if (spec.format === 'text') return once(spec, target, ctx);
+  const ends = new Map<string, string>();
   for (let n = 1; ; n++) {
     const before = await listedFiles(spec, ctx);
     const result = await once(spec, target, ctx);
-    if (!before) return result;
-    const [after, held] = [await listedFiles(spec, ctx), await exportedFiles(target)];
-    if (same(before, held) || (after && same(after, held))) return result;
-    if (after && same(before, after))
+    const { files, lacks, last } = await exportedFiles(target, ctx);
+    const after = before && (await listedFiles(spec, ctx));
+    const agree = !before || same(before, files) || (after && same(after, files));
+    if (!agree && after && same(before, after))
       throw ctx.fail(
         'DumpIncomplete',
-        `the export of ${spec.name} has ${held.lines} files, and the application lists ${after.lines}`,
+        `the export of ${spec.name} has ${files.lines} files, and the application lists ${after.lines}`,
       );
-    if (n < TRIES) continue;
+    const content = result.fingerprint.contentSha256 ?? '';
+    const cut = lacks !== undefined && (ends.get(content) ?? last) === last;
+    if (agree && !cut) {
+      if (lacks !== undefined)
+        ctx.note(`${spec.name}'s own data refer to a record that is not there (${lacks}): exports agree in that`);
+      return result;
+    }
+    if (lacks !== undefined) ends.set(content, last);
+    if (n < (cut ? TRIES_CUT : TRIES)) continue;
+    if (cut)
+      throw ctx.fail('DumpIncomplete', `the export of ${spec.name} was cut: it lacks ${lacks.slice(0, 40)}`, {
+        advice: 'look at what is between here and Varasto',
+      });
     ctx.note(`${spec.name} changed during each of ${TRIES} exports: its files could not be compared with its list`);
     return result;
   }

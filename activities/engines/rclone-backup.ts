@@ -38,7 +38,9 @@ export async function backup(repo: RepositorySpec, request: BackupRequest, ctx: 
     const wanted = join(dir, 'wanted.txt');
     await writeLines(wanted, contentOf(list));
     await sortFile(wanted, ctx);
-    await ctx.run('sort', ['-u', '-s', '-t', '\t', '-k1,1', '-o', wanted, wanted], { env: { LC_ALL: 'C' } });
+    await ctx.run('sort', ['-u', '-s', '-t', '\t', '-k1,1', '-o', wanted, wanted], {
+      env: { LC_ALL: 'C', TMPDIR: dir },
+    });
     const pending = await beginStore(repo, captureId, dir, ctx);
     const addedBytes = await bring(repo, wanted, dir, ctx);
     const base = `${SITES}/${siteId}/${id}`;

@@ -30,7 +30,7 @@ export async function needed(
   }
   await writeLines(file, lines());
   await sortFile(file, ctx);
-  await ctx.run('sort', ['-u', '-o', file, file], { env: { LC_ALL: 'C' } });
+  await ctx.run('sort', ['-u', '-o', file, file], { env: { LC_ALL: 'C', TMPDIR: dir } });
 }
 
 /** Removes snapshots, then the content that none needs any more. Where somebody is storing, the content stays until the next time. */

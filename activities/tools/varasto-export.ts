@@ -31,6 +31,8 @@ export interface ExportFacts {
   schemaVersion: number;
   /** Records per section. */
   counts: Record<string, number>;
+  /** The section that it ends with: a cut would have taken of that one. */
+  last: string;
   /** Lines that an import would refuse for their length, as `line 7`. */
   tooLong: string[];
 }
@@ -54,7 +56,7 @@ export async function readExport(
   path: string,
   onRecord: (record: ExportRecord) => void | Promise<void> = () => {},
 ): Promise<ExportFacts> {
-  const facts: ExportFacts = { nodeId: '', schemaVersion: 0, counts: {}, tooLong: [] };
+  const facts: ExportFacts = { nodeId: '', schemaVersion: 0, counts: {}, last: '', tooLong: [] };
   let section: Section | undefined;
   let line = 0;
   for await (const { text, ended } of linesOf(path)) {
@@ -65,6 +67,7 @@ export async function readExport(
       section = sectionOf(text.slice(2), line);
       if (section in facts.counts) throw new NoExport(`line ${line}: section ${section} stands twice`);
       facts.counts[section] = 0;
+      facts.last = section;
     } else if (text !== '') {
       if (!section) throw new NoExport(`line ${line} stands in no section`);
       await onRecord({ section, text, value: record(text, section, line), line });

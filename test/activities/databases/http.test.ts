@@ -44,7 +44,9 @@ const failsAs = (type: FailureType, words: RegExp) => (error: Error) => {
 };
 
 const directories = (count: number) =>
-  Array.from({ length: count }, (_, i) => ({ ID: `d${i}`, Parent: 'root', Name: `directory ${i}` }));
+  Array.from({ length: count }, (_, i) =>
+    i === 0 ? { ID: 'root', Parent: '', Name: 'root' } : { ID: `d${i}`, Parent: 'root', Name: `directory ${i}` },
+  );
 
 databaseSuite<HttpSpec>('http (varasto)', {
   database: httpDatabase,
@@ -110,6 +112,19 @@ test('an export is taken whole or not at all, by its token, and says so with the
     [(text) => text.replace(/\n\{"ID":"[^\n]*"Changesets"[^\n]*/, ''), 'DumpIncomplete', /has 3 files.* lists 6/],
   ];
   for (const [body, type, words] of spoiled) await assert.rejects(take({}, { body }), failsAs(type, words));
+
+  // Cut at the end of a line, and whole as an answer: what else refers to it tells.
+  const endingWith = (section: string) => (text: string) => {
+    const [, part = ''] = new RegExp(`(\\n# ${section}\\n[^#]*?)(?=\\n# |$)`).exec(text) ?? [];
+    const cut = part.slice(0, part.lastIndexOf('\n', part.length - 2) + 1);
+    return text.replace(part, '') + cut;
+  };
+  for (const section of ['Blob', 'Node', 'KeyEncryptionKey', 'Volume'])
+    await assert.rejects(take({}, { body: endingWith(section) }), failsAs('DumpIncomplete', /was cut: it lacks/));
+  const [volume] = server.site.records.Volume?.splice(0, 1) ?? [];
+  await take();
+  server.site.records.Volume?.unshift(volume);
+  assert.match(ctx.notes.at(-1) ?? '', /own data refer to a record that is not there \(Volume 1\)/);
 
   const said = JSON.stringify([ctx.notes, await ctx.logText()]);
   assert.ok(!said.includes(server.site.token));
