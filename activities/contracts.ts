@@ -291,6 +291,8 @@ export interface AppChecks {
     capture: { manifest: Manifest; file: (relative: string) => string; plan: Plan },
     ctx: Context,
   ): AsyncIterable<string>;
+  /** What to do where some of them are not there; by default what helps where files were just deleted. */
+  missingAdvice?: string;
   /** Files outside the file sets that the captured databases still need (absolute host paths), and why: stored with the snapshot. */
   extraFiles?(
     capture: { manifest: Manifest; file: (relative: string) => string; plan: Plan },

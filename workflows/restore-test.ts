@@ -97,7 +97,9 @@ async function rehearse(
     };
   }
   for (const check of bad) {
-    const places = check.places?.length ? ` (${check.places.slice(0, 3).join(', ')})` : '';
+    // The evidence often names the first of them.
+    const others = (check.places ?? []).slice(0, 3).filter((place) => !check.evidence.includes(place));
+    const places = others.length > 0 ? ` (${others.join(', ')})` : '';
     run.report.failures.push({
       step: 'check',
       repository,

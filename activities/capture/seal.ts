@@ -163,7 +163,7 @@ async function lineOf(root: string, path: string): Promise<FileLine | undefined>
 
 /** A row whose files are gone would be restored as a broken one: that is no backup. */
 async function referencesAreThere(plan: Plan, manifest: Manifest, dir: string, ctx: Context): Promise<void> {
-  const references = checks[plan.app]?.references;
+  const { references, missingAdvice } = checks[plan.app] ?? {};
   if (!references) return;
   const missing: string[] = [];
   let count = 0;
@@ -176,6 +176,7 @@ async function referencesAreThere(plan: Plan, manifest: Manifest, dir: string, c
     'FilesVanished',
     `${missing.length} files that the captured database refers to are not there: ${missing[0]}`,
     {
+      ...(missingAdvice === undefined ? {} : { advice: missingAdvice }),
       details: { places: missing.slice(0, 20) },
     },
   );

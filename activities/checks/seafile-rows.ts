@@ -24,7 +24,7 @@ const TABLES: { of: Part; table: string; columns: string[]; must?: true }[] = [
   { of: 'seafile', table: 'RepoInfo', columns: ['repo_id', 'is_encrypted'] },
   { of: 'seafile', table: 'RepoValidSince', columns: ['repo_id', 'timestamp'] },
   { of: 'seafile', table: 'RepoHistoryLimit', columns: ['repo_id', 'days'] },
-  { of: 'seafile', table: 'RepoTrash', columns: ['repo_id'] },
+  { of: 'seafile', table: 'RepoTrash', columns: ['repo_id', 'head_id'] },
   { of: 'seafile', table: 'GarbageRepos', columns: ['repo_id'] },
   { of: 'ccnet', table: 'EmailUser', columns: ['email'], must: true },
   { of: 'ccnet', table: 'LDAPUsers', columns: ['email'] },

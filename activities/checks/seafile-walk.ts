@@ -44,10 +44,13 @@ interface Head {
   days: number;
 }
 
+/** A deleted library waits in the trash with its head, and comes back from there; what was left of its history is not on record. */
 const HEADS = `SELECT json_object('library', b.repo_id, 'commit', b.commit_id, 'store', coalesce(v.origin_repo, b.repo_id),
   'since', CAST(coalesce(s.timestamp, -1) AS INTEGER), 'days', CAST(coalesce(h.days, -1) AS INTEGER))
   FROM Branch b JOIN Repo r ON r.repo_id = b.repo_id LEFT JOIN VirtualRepo v ON v.repo_id = b.repo_id
-  LEFT JOIN RepoValidSince s ON s.repo_id = b.repo_id LEFT JOIN RepoHistoryLimit h ON h.repo_id = b.repo_id`;
+  LEFT JOIN RepoValidSince s ON s.repo_id = b.repo_id LEFT JOIN RepoHistoryLimit h ON h.repo_id = b.repo_id
+  UNION ALL SELECT json_object('library', repo_id, 'commit', head_id, 'store', repo_id, 'since', -1, 'days', 0)
+  FROM RepoTrash WHERE head_id <> ''`;
 
 /** How many fs objects are read side by side. */
 const AT_ONCE = 32;

@@ -43,6 +43,8 @@ export const seafileChecks: AppChecks = {
   /** Heads only: what the databases point to now. History that is there is stored with it, and proven by the restore test. */
   references: (capture, ctx) => referencesOf(capture, ctx),
 
+  missingAdvice: 'bring it back from an older snapshot (holdfast ls), or list its library under options.damaged',
+
   /** Only garbage collection removes objects: where one is gone since the list was made, it has run. */
   async afterStore(capture, ctx) {
     const gone = await goneSinceList(capture, ctx);

@@ -65,6 +65,26 @@ describe('checks of seafile', () => {
       assert.equal(one(found, `${name}: rows`).ok, true);
   });
 
+  it('a library in the trash is asked for too, as it can be taken out again', async () => {
+    const id = '44444444-4444-4444-8444-444444444444';
+    const trash = ({ storage, database }: { storage: string; database: string }) => {
+      const library = new Library(storage, id);
+      const file = library.file('thrown away');
+      const root = library.dir({ name: 'a.txt', id: file, dir: false, size: 11 });
+      const head = library.commit({ root, ctime: 1_700_000_000, parent: 'ab'.repeat(20) });
+      sql(database, `INSERT INTO RepoTrash VALUES ('${id}', '${head}')`);
+      return objectPath(storage, 'blocks', id, library.block('thrown away'));
+    };
+    const whole = await check(trash);
+    assert.deepEqual(
+      failed(whole).filter((name) => !name.startsWith('seafile: ')),
+      [],
+    );
+    assert.match(one(whole, 'blocks').evidence, /^6 blocks are there/);
+    const lost = await check((at) => rmSync(trash(at)));
+    assert.match(one(lost, 'blocks').evidence, /library 44444444-.* is missing/);
+  });
+
   it('damage to blocks and commits is named with its library: missing, empty, flipped, in history and in ciphertext', async () => {
     const { blocks, commits } = site;
     const found = await check(({ storage }) => {
