@@ -40,9 +40,7 @@ export const sshKeys = {
   knownHosts: key(path, 'Its host key, as `ssh-keyscan` prints it; no other is trusted.', '/etc/holdfast/known_hosts'),
 };
 
-const SECRET_FORMS =
-  'must be a reference: { file: … }, { env: … } or { command: […] }; a secret never stands in the config';
-export const secret = z.union(SecretRef.options, { error: SECRET_FORMS });
+export const secret = SecretRef;
 
 const argv = z.array(text).min(1, 'must name a program');
 const COMMAND_FORMS =

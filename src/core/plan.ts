@@ -6,11 +6,18 @@ import { z } from 'zod';
  * Paths are absolute, durations milliseconds, sizes bytes, secrets references. A plan never travels through Temporal.
  */
 
-export const SecretRef = z.union([
-  z.strictObject({ file: z.string().describe('a file that holds the secret alone, readable by its owner only') }),
-  z.strictObject({ env: z.string().describe("a variable of the worker's environment") }),
-  z.strictObject({ command: z.array(z.string()).min(1).describe('a program and its arguments that print the secret') }),
-]);
+export const SecretRef = z.union(
+  [
+    z.strictObject({ file: z.string().describe('a file that holds the secret alone, readable by its owner only') }),
+    z.strictObject({ env: z.string().describe("a variable of the worker's environment") }),
+    z.strictObject({
+      command: z.array(z.string()).min(1).describe('a program and its arguments that print the secret'),
+    }),
+  ],
+  {
+    error: 'must be a reference: { file: … }, { env: … } or { command: […] }; a secret never stands in the config',
+  },
+);
 export type SecretRef = z.infer<typeof SecretRef>;
 
 export const Command = z.strictObject({
