@@ -1,4 +1,5 @@
 import { join } from 'node:path';
+import { isFailure } from '../../src/core/failures.js';
 import type { Manifest } from '../../src/core/manifest.js';
 import type { DatabaseSpec, Plan } from '../../src/core/plan.js';
 import { ABOUT } from '../capture/arrange.js';
@@ -51,6 +52,25 @@ export const undoOfServed = (tagged: readonly Exchanged[]): UndoStep[] =>
 /** Those of an undo list: a repeat carries out what an earlier attempt planned. */
 export const servedIn = (undo: readonly UndoStep[]): Exchanged[] =>
   undo.flatMap((step) => (step.kind === 'database' ? [{ spec: step.spec, tag: step.tag }] : []));
+
+/**
+ * Asks each server, with the application stopped, for what would take its exchange back: nothing yet. Throws RestoreFailed where that does not
+ * go (the server is stopped with the application, say): once it stands on the undo list, nothing is started without it.
+ */
+export async function mustComeBack(tagged: readonly Exchanged[], fence: Fence, ctx: Context): Promise<void> {
+  const fenced: Context = { ...ctx, run: (program, args, options) => ctx.run(program, args, { ...options, fence }) };
+  for (const { spec, tag } of tagged)
+    await exchangeOf(spec)
+      ?.takeBack(spec, tag, fenced)
+      .catch((cause) => {
+        ctx.signal.throwIfAborted();
+        if (isFailure(cause, 'SectionRevoked') || !isFailure(cause)) throw cause;
+        throw ctx.fail('RestoreFailed', `${spec.name} cannot be reached while the application is stopped`, {
+          advice: `leave its server out of what is stopped (${cause.message})`,
+          cause,
+        });
+      });
+}
 
 /** The live ones go aside, the staged ones take their places. */
 export async function exchangeServed(tagged: readonly Exchanged[], fence: Fence, ctx: Context): Promise<void> {

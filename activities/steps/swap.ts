@@ -16,7 +16,7 @@ import type { UndoStep } from '../site/api.js';
 import { type PlannedEnv, planned } from '../step.js';
 import { type Exchange, exchangesOf, mustBeRenames } from './exchanges.js';
 import { asideTree, besideTree, homeOf, runTag } from './fetch-place.js';
-import { exchangeServed, servedIn, servedOf, taggedOf, undoOfServed } from './served.js';
+import { exchangeServed, mustComeBack, servedIn, servedOf, taggedOf, undoOfServed } from './served.js';
 
 /**
  * Puts the live state aside and the restored one in place, by renames alone, of files and then of what servers hold. The undo list is on
@@ -44,6 +44,7 @@ export const swap = (deps: Deps) =>
       await mustBeRenames(exchanges, home, ctx);
       const sections = await sectionsOf(deps.state, plan.site, holder.firstRunId);
       if (sections.length > 1) await untouched(manifest, site, input, env);
+      await mustComeBack(served, (await guard.section(input.epoch, ctx)).fence, ctx);
       await noteAside(deps.state, plan.site, {
         path: aside,
         at: new Date().toISOString(),

@@ -23,6 +23,9 @@ export interface ContextOptions {
   resolve: (ref: SecretRef, ctx: Pick<Context, 'run' | 'fail'>) => Promise<string>;
 }
 
+/** A program that asks a vault which does not answer must not hold a recovery up for ever. */
+const SECRET_MS = 60_000;
+
 const REBIND = Symbol('rebind');
 interface Rebindable {
   [REBIND]?: (signal: AbortSignal) => Context;
@@ -80,7 +83,10 @@ function bind(options: ContextOptions, redact: Redactor): Context & Rebindable {
     note: (text) => options.note?.(redact.text(text)),
     fail,
     secret: async (ref) => {
-      const value = await options.resolve(ref, { run, fail });
+      const value = await options.resolve(ref, {
+        run: (program, args, more) => run(program, args, { timeoutMs: SECRET_MS, ...more }),
+        fail,
+      });
       redact.add(value);
       return value;
     },
