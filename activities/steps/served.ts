@@ -33,6 +33,22 @@ export function servedOf(
       throw ctx.fail('RestoreRefused', `${name} can only be taken in by its application`, {
         advice: 'restore it into a directory (--target) and import it there; name the other parts with --only',
       });
+    const container = 'container' in spec ? spec.container : undefined;
+    const isStopped = plan.services.some(
+      (service) =>
+        service.kind === 'compose' &&
+        service.file === container?.file &&
+        service.project === container.project &&
+        service.services.includes(container.service),
+    );
+    if (isStopped)
+      throw ctx.fail(
+        'RestoreRefused',
+        `${container?.service} would be stopped with the application, and ${name} is in it`,
+        {
+          advice: 'leave it out of what the site stops',
+        },
+      );
     served.push({ spec, file: join(site, ABOUT, file) });
   }
   return served;

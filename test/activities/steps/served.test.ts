@@ -2,9 +2,10 @@ import assert from 'node:assert/strict';
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { it } from 'node:test';
-import { mustComeBack } from '../../../activities/steps/served.js';
+import { mustComeBack, servedOf } from '../../../activities/steps/served.js';
 import { isFailure } from '../../../src/core/failures.js';
-import { DatabaseSpec } from '../../../src/core/plan.js';
+import type { Manifest } from '../../../src/core/manifest.js';
+import { DatabaseSpec, type Plan, ServiceSpec } from '../../../src/core/plan.js';
 import { testContext } from '../../support/context.js';
 import { NO_MYSQL } from '../../support/mysql-server.js';
 import { temporary } from '../../support/videocms-site.js';
@@ -24,4 +25,22 @@ it('a database whose server is stopped with the application is not exchanged', {
   });
   const revoked = mustComeBack([{ spec: stopped, tag: 'a' }], { ...fence, epoch: 2 }, ctx);
   await assert.rejects(revoked, (error) => isFailure(error, 'SectionRevoked'));
+});
+
+it('a database in a container that the site stops is refused before anything stops', async () => {
+  const ctx = await testContext();
+  const file = '/srv/cms/compose.yaml';
+  const container = { file, service: 'db' };
+  const spec = DatabaseSpec.parse({ kind: 'postgres', name: 'wiki', mode: 'online', database: 'wiki', container });
+  const manifest = { databases: [{ name: 'wiki', kind: 'postgres', file: 'wiki.dump' }] } as unknown as Manifest;
+  const served = (services: string[]) => {
+    const service = ServiceSpec.parse({ kind: 'compose', name: 'cms', file, services });
+    const plan = { databases: [spec], services: [service] } as unknown as Plan;
+    return servedOf(manifest, '/srv/new', plan, undefined, ctx);
+  };
+  assert.equal(served(['web']).length, 1);
+  assert.throws(
+    () => served(['web', 'db']),
+    (error) => isFailure(error, 'RestoreRefused') && /db would be stopped with the application/.test(error.message),
+  );
 });
