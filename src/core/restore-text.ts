@@ -38,8 +38,9 @@ export function restoreText(
     '## 3. Put everything where it belongs',
     '',
     ...fenced([
-      ...manifest.databases.flatMap((database) => databaseLines(database, staging)),
+      // Files first: where all is gone they bring the directories of the databases, with their owners.
       ...manifest.fileSets.flatMap((set) => fileSetLines(set, staging)),
+      ...manifest.databases.flatMap((database) => databaseLines(database, staging)),
     ]),
     `What was taken, with sizes and hashes: \`./restored${staging}/manifest.json\`.`,
     ...(manifest.uncovered.length ? ['', `Not in this backup: ${manifest.uncovered.join(', ')}.`] : []),
@@ -96,6 +97,7 @@ function databaseLines(database: Manifest['databases'][number], staging: string)
   };
   const loaded = made[format as keyof typeof made] ?? `cp ${from} ${to}`;
   return [
+    `mkdir -p ${quoted(path.slice(0, path.lastIndexOf('/')) || '/')}`,
     // A write-ahead log of the old database would undo the restored one.
     `rm -f ${[path, `${path}-wal`, `${path}-shm`, `${path}-journal`].map(quoted).join(' ')}`,
     loaded,

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
-import { mkdir, readdir, readFile, stat, writeFile } from 'node:fs/promises';
+import { mkdir, readdir, readFile, rename, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { restoreText } from '../../../src/core/restore-text.js';
@@ -51,6 +51,10 @@ test('RESTORE.md: its lines, run by sh, put databases and files where they belon
   await put(join(root, 'main.sqlite'), 'old');
   await put(join(root, 'main.sqlite-wal'), 'a stale log');
   const lines = [...text.matchAll(/```sh\n([\s\S]*?)```/g)].map(([, body]) => body).join('\n');
+  // Onto what is left, then where nothing is left.
+  execFileSync('sh', ['-eu', '-c', lines], { cwd: dir });
+  assert.equal(await readFile(join(root, 'main.sqlite'), 'utf8'), 'new!');
+  await rename(root, join(dir, 'aside'));
   execFileSync('sh', ['-eu', '-c', lines], { cwd: dir });
   assert.deepEqual((await readdir(root)).sort(), ['conf', 'main.sqlite', 'media']);
   assert.equal(await readFile(join(root, 'main.sqlite'), 'utf8'), 'new!');
