@@ -9,7 +9,8 @@ const NAME = '`(?:[^`]|``)+`';
 const USE = new RegExp(`^USE (${NAME});`);
 const TABLE = new RegExp(`^CREATE TABLE (?:IF NOT EXISTS )?(${NAME})`);
 const VIEW = new RegExp(`\\bVIEW (${NAME})`);
-const OTHER = /\b(TRIGGER|PROCEDURE|FUNCTION|EVENT)\s/;
+/** The first of them is the kind. A trigger stands as its author wrote it, `trigger` too; words further on are its body or a view's text. */
+const KIND = /\b(VIEW|TRIGGER|PROCEDURE|FUNCTION|EVENT)\s/i;
 /** Version comments may stand before any part of a statement. */
 const CREATE = /^(?:\/\*M?!\d+ )?CREATE\b/;
 const TRAILER = '-- Dump completed';
@@ -62,18 +63,18 @@ export function readText(): TextReader {
         tables.set(name, tables.get(name) ?? 0);
         return;
       }
-      const other = OTHER.exec(
+      const kind = KIND.exec(
         text
           .split('`')
           .filter((_, i) => i % 2 === 0)
           .join(' '),
-      )?.[1];
+      )?.[1]?.toUpperCase();
       const view = VIEW.exec(text)?.[1];
       // A view comes twice: first as a stand-in for those that refer to it.
-      if (view !== undefined && other === undefined) {
-        if (!views.has(`${schema}.${view}`)) add('VIEW');
+      if (kind === 'VIEW') {
+        if (!views.has(`${schema}.${view}`)) add(kind);
         views.add(`${schema}.${view}`);
-      } else if (other !== undefined) add(other);
+      } else if (kind !== undefined) add(kind);
     },
   });
   return {
