@@ -19,6 +19,7 @@ export interface Item {
   hash: string;
   same: string;
   sparse: boolean;
+  /** Where a symbolic link leads; of a pipe or device what `mknod` needs to make it: `p`, `c 1 3`. */
   target: string;
 }
 
@@ -58,9 +59,19 @@ export async function lookAt(path: Buffer): Promise<{ item: Item; mark: string; 
       same: NONE,
       sparse: type === 'f' && stats.blocks * 512n < stats.size,
     },
-    target: type === 'l' ? b64(await readlink(path, { encoding: 'buffer' })) : NONE,
+    target: type === 'l' ? b64(await readlink(path, { encoding: 'buffer' })) : type === 'o' ? special(stats) : NONE,
   };
   return { item, mark: [size, stats.mtimeNs, stats.ctimeNs, stats.ino, stats.dev].join(' '), stats };
+}
+
+/** A socket is its program's, which makes it anew. */
+function special(stats: BigIntStats): string {
+  if (stats.isFIFO()) return b64('p');
+  if (stats.isSocket()) return NONE;
+  const { rdev } = stats;
+  // As glibc's gnu_dev_major and gnu_dev_minor have it.
+  const [major, minor] = [(rdev >> 8n) & 0xfffn, (rdev & 0xffn) | ((rdev >> 12n) & 0xffffff00n)];
+  return b64(`${stats.isCharacterDevice() ? 'c' : 'b'} ${major} ${minor}`);
 }
 
 export function listed({ path, type, size, mtimeNs }: Item): ListedFile {

@@ -5,6 +5,7 @@ import {
   copyFile,
   lchown,
   link,
+  lstat,
   lutimes,
   mkdir,
   rename,
@@ -97,7 +98,14 @@ async function make(
   await mkdir(type === 'd' ? place : place.subarray(0, place.lastIndexOf('/')), { recursive: true });
   if (type === 'l') await symlink(unb64(target), place);
   else if (type === 'f' && hash === NONE && same === NONE) await writeFile(place, '');
-  else if (type === 'o') ctx.note('special files (pipes, devices, sockets) are not kept by rclone');
+  else if (type === 'o' && target !== NONE) await special(place, unb64(target).toString(), ctx);
+}
+
+/** A pipe, or (as root) a device. What cannot be made is missed by whoever holds the tree against the manifest. */
+async function special(place: Buffer, what: string, ctx: Context): Promise<void> {
+  const name = place.toString();
+  // A name that is no UTF-8 cannot be an argument of ours.
+  if (Buffer.from(name).equals(place)) await ctx.run('mknod', ['--', name, ...what.split(' ')], { ok: [0, 1] });
 }
 
 /** The last file of each content gets it by a rename, the others by a copy. */
@@ -184,7 +192,7 @@ async function dress({ path, type, mode, uid, gid, mtimeNs }: Item, at: (path: s
   if (type === 'l') {
     if (root) await lchown(place, uid, gid);
     await lutimes(place, seconds, seconds);
-  } else if (type !== 'o') {
+  } else if (type !== 'o' || (await lstat(place).catch(() => undefined))) {
     if (root) await chown(place, uid, gid);
     await chmod(place, mode);
     await utimes(place, seconds, seconds);

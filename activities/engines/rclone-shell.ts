@@ -28,6 +28,7 @@ export function byHand(repo: RepositorySpec, { captureId, siteId }: { captureId:
     'while IFS="$tab" read -r path type mode uid gid time size hash same sparse target; do',
     `  p=$(at "$path"); p="./restored\${p%x}"; mkdir -p "\${p%/*}"`,
     `  case $type$same in d-) mkdir -p "$p";; l-) t=$(at "$target"); ln -s "\${t%x}" "$p";;`,
+    '    o-) [ "$target" = - ] || mknod "$p" $(printf %s "$target" | base64 -d);;',
     '    f-) if [ "$hash" = - ]; then : > "$p"; else cp --sparse=auto "./content/$(printf %.2s "$hash")/$hash" "$p"; fi;; esac',
     'done < ./list/all',
     'while IFS="$tab" read -r path type mode uid gid time size hash same sparse target; do',
@@ -35,7 +36,7 @@ export function byHand(repo: RepositorySpec, { captureId, siteId }: { captureId:
     'done < ./list/all',
     `gzip -dc ./list/*-${captureId}.xattr.gz > ./list/xattr; [ ! -s ./list/xattr ] || (cd restored && setfattr -h --restore=../list/xattr)`,
     'while IFS="$tab" read -r path type mode uid gid time size hash same sparse target; do',
-    `  p=$(at "$path"); p="./restored\${p%x}"; [ "$(id -u)" != 0 ] || chown -h "$uid:$gid" "$p"`,
+    `  [ "$type$target" != o- ] || continue; p=$(at "$path"); p="./restored\${p%x}"; [ "$(id -u)" != 0 ] || chown -h "$uid:$gid" "$p"`,
     `  s=\${time%?????????}; touch -h -d "@$s.\${time#"$s"}" "$p"; [ "$type" = l ] || chmod "$mode" "$p"`,
     'done < ./list/all',
   ];

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
-import { mkdir, open, writeFile } from 'node:fs/promises';
+import { lstat, mkdir, open, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { suite, test } from 'node:test';
 import type { Context } from '../../../activities/contracts.js';
@@ -89,6 +89,22 @@ suite('rclone among others', { skip: findProgram('rclone') ? false : 'rclone is 
     assert.match(ctx.notes.at(-1) ?? '', /somebody is storing there/);
     await rcloneEngine.check(repo, 'full', { n: 1, of: 1 }, ctx);
     assert.ok((await rcloneEngine.forget(repo, [], ctx)).freedBytes > 0);
+  });
+
+  test('a pipe comes back, by hand too', async () => {
+    const { ctx, repo, source } = await made();
+    const pipe = join(source, 'a pipe');
+    execFileSync('mkfifo', ['-m', '640', pipe]);
+    const { snapshot } = await rcloneEngine.backup(repo, await requestOf([source]), ctx);
+    const [target, hand] = [await temp('restored'), await temp('by-hand')];
+    await rcloneEngine.restore(repo, snapshot.id, target, { workDir: await temp('work') }, ctx);
+    execFileSync('sh', ['-ec', rcloneEngine.restoreCommands(repo, snapshot).join('\n')], { cwd: hand, stdio: 'pipe' });
+    for (const below of [target, join(hand, 'restored')]) {
+      const made = await lstat(join(below, pipe));
+      assert.ok(made.isFIFO());
+      assert.equal(made.mode & 0o777, 0o640);
+      assert.equal(await readFile(join(below, source, 'a'), 'utf8'), 'the one content');
+    }
   });
 
   test('a check that could not read all is no good one', async () => {
