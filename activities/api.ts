@@ -242,6 +242,8 @@ export interface StopInput extends CaptureInput {
 
 export interface ShelterInput extends CaptureInput {
   operation: string;
+  /** Names what lies beside the site, in a run that was reset as before. */
+  changeId: string;
   epoch?: number;
   /** Writes are held: whoever recovers the section brings this state back. */
   undo: boolean;
@@ -271,6 +273,7 @@ export interface Examined extends StepResult {
 
 export interface TurnInput extends StepInput {
   operation: string;
+  changeId: string;
   epoch: number;
   /** The state from before the operation, or the one that it left. */
   to: 'before' | 'after';
@@ -278,6 +281,7 @@ export interface TurnInput extends StepInput {
 
 export interface AskInput extends StepInput {
   operation: string;
+  changeId: string;
   said: string;
   /** Which of the two states the application runs on. */
   running: 'before' | 'after';

@@ -1,7 +1,8 @@
-import { condition, defineUpdate, setHandler } from '@temporalio/workflow';
+import { condition, defineUpdate, isCancellation, setHandler } from '@temporalio/workflow';
 import { failure } from '../src/core/failures.js';
 import { formatAddress, parseAddress } from '../src/core/names.js';
 import type { Ending, Frame } from './frame.js';
+import { explain, type Run } from './run.js';
 import { withApplicationStopped } from './section.js';
 
 export interface Decision {
@@ -42,15 +43,39 @@ export class Decisions {
 
   /** `running`: which of the two states the application runs on now. */
   async ask(frame: Frame, operation: string, running: 'before' | 'after', why: string): Promise<Ending> {
+    const { run, base } = frame;
+    for (;;) {
+      const { action, by } = await this.answer(frame, operation, running, why);
+      const to = action === 'keep' ? 'after' : 'before';
+      try {
+        if (to !== running && !(await this.turn(frame, operation, to)))
+          return { outcome: 'failed', said: `APPLICATION DOWN after ${operation}` };
+      } catch (error) {
+        // What ran before it runs again. With the end of this run the other state would go, so the person may choose again.
+        if (isCancellation(error) || run.report.failures.some(({ type }) => type === 'ApplicationDown')) throw error;
+        note(run, [`could not be done: ${explain('turn', base.host, error).message}`]);
+        continue;
+      }
+      const who = by ? ` by ${by}` : '';
+      note(run, [`${action === 'keep' ? 'kept' : 'rolled back'}${who}`]);
+      run.report.rolledBack = to === 'before';
+      if (to === 'before') return { outcome: 'failed', said: `ROLLED BACK${who}: ${why}` };
+      return { outcome: 'partial', said: `PARTIAL: what ${operation} left was kept${who}, although ${why}` };
+    }
+  }
+
+  /** Tells people, gives the site back, and waits. */
+  private async answer(frame: Frame, operation: string, running: 'before' | 'after', why: string): Promise<Decision> {
     const { run, steps, base } = frame;
     const said = `${base.site}: ${why}`;
     const asked = await run.step('ask', () =>
-      steps.ask(`Ask what is to be done: ${why}`, { ...base, operation, running, said }),
+      steps.ask(`Ask what is to be done: ${why}`, { ...base, operation, changeId: run.report.runId, running, said }),
     );
-    run.report.notes.push(
+    note(run, [
       running === 'before' ? 'the state from before runs now' : `what ${operation} left runs now`,
       ...asked.changes.map((change) => `now → before: ${change}`),
-    );
+    ]);
+    this.decision = undefined;
     this.asking = true;
     run.waitsFor(`a decision about ${operation}: keep what it left, or roll back (${why})`);
     run.progress.decide = [...ACTIONS];
@@ -66,15 +91,7 @@ export class Decisions {
         what: `nobody decided about ${operation} within ${PATIENCE}`,
         advice: 'what runs now stays',
       });
-    const { action, by } = this.decision;
-    const who = by ? ` by ${by}` : '';
-    run.report.notes.push(`${action === 'keep' ? 'kept' : 'rolled back'}${who}`);
-    const to = action === 'keep' ? 'after' : 'before';
-    if (to !== running && !(await this.turn(frame, operation, to)))
-      return { outcome: 'failed', said: `APPLICATION DOWN after ${operation}` };
-    run.report.rolledBack = to === 'before';
-    if (to === 'before') return { outcome: 'failed', said: `ROLLED BACK${who}: ${why}` };
-    return { outcome: 'partial', said: `PARTIAL: what ${operation} left was kept${who}, although ${why}` };
+    return this.decision;
   }
 
   /** Exchanges the two states in a stopped section; answers whether the application is up. */
@@ -89,7 +106,7 @@ export class Decisions {
         const stopped = await run.step('stop', () =>
           steps.stop(`Stop ${prepared.services.join(', ') || 'nothing'}`, stop),
         );
-        const turn = { ...base, operation, epoch: stopped.epoch, to };
+        const turn = { ...base, operation, changeId: run.report.runId, epoch: stopped.epoch, to };
         await run.step('turn', () => steps.turn(`Put ${state} in place`, turn));
       },
     );
@@ -100,10 +117,15 @@ export class Decisions {
     const refuse = (what: string, advice: string) =>
       failure('NotApproved', { step: 'ask', host: 'holdfast', what, advice });
     if (!this.asking) throw refuse('nothing is to be decided yet', 'wait for the prompt');
+    if (this.decision) throw refuse('it was decided a moment ago', 'see what comes of it');
     const fits =
       typeof decision?.site === 'string' &&
       formatAddress(parseAddress(decision.site)) === formatAddress(parseAddress(this.site)) &&
       ACTIONS.includes(decision.action);
     if (!fits) throw refuse(`this run asks about ${this.site}`, 'answer with that site, and keep or rollBack');
   }
+}
+
+function note(run: Run, notes: string[]): void {
+  for (const each of notes) if (!run.report.notes.includes(each)) run.report.notes.push(each);
 }

@@ -41,7 +41,7 @@ export async function guardedChange(raw: unknown): Promise<Report> {
 }
 
 class Change {
-  private readonly base: Frame['base'] & { operation: string };
+  private readonly base: Frame['base'] & { operation: string; changeId: string };
   private captureId = '';
 
   constructor(
@@ -49,7 +49,8 @@ class Change {
     private readonly operation: string,
     private readonly decisions: Decisions,
   ) {
-    this.base = { ...frame.base, operation };
+    // The same in a run that was reset: its host knows by it that the operation began, and where the way back lies.
+    this.base = { ...frame.base, operation, changeId: frame.run.report.runId };
   }
 
   async held(): Promise<Ending> {
@@ -144,8 +145,6 @@ class Change {
     const done = await run.step('operate', () =>
       steps.operate(`Do ${this.operation}`, {
         ...this.base,
-        // The same in a run that was reset: its host's journal knows that the operation began.
-        changeId: run.report.runId,
         ...(epoch === undefined ? {} : { epoch }),
       }),
     );
@@ -171,7 +170,10 @@ class Change {
   }
 
   private async made(): Promise<Ending> {
-    await storeSafety(this.frame, this.captureId);
+    await storeSafety(this.frame, this.captureId).catch((error) => {
+      this.frame.run.report.notes.push(`${this.operation} is done and checked: what it left runs`);
+      throw error;
+    });
     return { outcome: 'completed', said: `${this.operation} of ${this.base.site} is done and checked${this.down()}` };
   }
 

@@ -87,6 +87,12 @@ const LONG: ActivityOptions = { startToCloseTimeout: '20h', scheduleToCloseTimeo
 const takesItsTime = (name: string, input: unknown): boolean =>
   name === 'dump' && (input as { epoch?: number }).epoch === undefined;
 
+/** A person has decided, and a backup may have the site for as long as it stores. */
+const AFTER_OTHERS: ActivityOptions = { scheduleToCloseTimeout: '3d' };
+
+const waitsForOthers = (name: string, input: unknown): boolean =>
+  name === 'stop' && (input as { more?: number }).more !== undefined;
+
 /** The steps of one host, each called with the sentence that the UI shows and its input. */
 export function stepsOn(host: string, storeMs?: number): Steps {
   const transfer = storeMs
@@ -99,7 +105,11 @@ export function stepsOn(host: string, storeMs?: number): Steps {
         ? { ...CLASSES[hostClass], ...patience(hostClass, storeMs), taskQueue: hostQueue(host) }
         : { ...transfer, taskQueue: transferQueue(host) };
       return (summary: string, input: unknown) => {
-        const limits = takesItsTime(name, input) ? { ...options, ...LONG } : options;
+        const limits = {
+          ...options,
+          ...(takesItsTime(name, input) ? LONG : {}),
+          ...(waitsForOthers(name, input) ? AFTER_OTHERS : {}),
+        };
         const step = proxyActivities<Record<string, (input: unknown) => Promise<unknown>>>({ ...limits, summary })[
           name
         ];

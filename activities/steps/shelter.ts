@@ -31,7 +31,7 @@ export const shelter = (deps: Deps) =>
     const section = input.epoch === undefined ? undefined : await guard.section(input.epoch, ctx);
     const said = 'the way back lies beside the site';
     if (input.undo && (await guard.read()).undo.length > 0) return { said };
-    const run = runTag(holder);
+    const run = runTag({ firstRunId: input.changeId });
     const home = await homeOf(plan);
     const tree = besideTree(home, plan, run);
     const aside = await freeAside(rolledBackTree(home, plan, run));

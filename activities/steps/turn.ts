@@ -13,12 +13,12 @@ import { carryOut, listed, undoOf } from './swap.js';
 /** Exchanges the state from before an operation and the one that it left, as a person has decided; what goes is kept for 7 days. */
 export const turn = (deps: Deps) =>
   planned<TurnInput, StepResult>(deps, 'turn', async (input, env) => {
-    const { plan, guard, holder, ctx } = env;
-    const run = runTag(holder);
+    const { plan, guard, ctx } = env;
+    const run = runTag({ firstRunId: input.changeId });
     const home = await homeOf(plan);
     const site = siteIn(besideTree(home, plan, run));
     if (!(await exists(site)))
-      throw ctx.fail('RestoreFailed', 'the way back is not there: this run was reset', {
+      throw ctx.fail('RestoreFailed', 'the way back is not there: this run was reset after its end', {
         advice: 'look for the trees beside the site, named after it; nothing was changed',
       });
     const way = await readWayBack(site);

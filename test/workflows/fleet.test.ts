@@ -131,7 +131,12 @@ test('a site that is named twice has one run, also where its host is named twice
     [{ sites: ['cms', 'cms@local', 'cms'] }, ['cms']],
     [{ all: true, hosts: ['local', 'local'] }, ['cms', 'wiki']],
   ] as const) {
-    const report = await lab.run('fleet', { workflow: 'verify', perHost: 9, ...input }, counting(50).steps, reportOf);
+    const report: FleetReport = await lab.run(
+      'fleet',
+      { workflow: 'verify', perHost: 9, ...input },
+      counting(50).steps,
+      reportOf,
+    );
     assert.deepEqual(
       report.sites.map(({ site, outcome }) => [site, outcome]).sort(),
       sites.map((site) => [site, 'completed']),

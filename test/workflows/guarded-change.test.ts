@@ -231,6 +231,34 @@ test('writes open: the application is up while the operation runs, and nothing i
   }
 });
 
+test('a decision that could not be carried out is asked for again, and counts once', async (t) => {
+  if (skipWithoutServer(t, lab)) return;
+  let turns = 0;
+  const { steps, calls } = recorded(
+    {
+      ...ends('failed'),
+      turn: async () => {
+        if (turns++ === 0) throw failure('RestoreRefused', { step: 'turn', host: 'local', what: 'not by renames' });
+        return said('turn');
+      },
+    },
+    OPEN,
+  );
+  const report: Report = await lab.run('guardedChange', INPUT, steps, async (handle) => {
+    const answer = () => handle.executeUpdate('decide', { args: [{ site: 'cms', action: 'rollBack' }] });
+    await waiting(handle);
+    await answer();
+    while (turns === 0) await sleep(30);
+    await waiting(handle);
+    const both = await Promise.allSettled([answer(), answer()]);
+    assert.ok(both.some(({ status }) => status === 'fulfilled'));
+    return reportOf(handle);
+  });
+  assert.match(report.said, /^ROLLED BACK/);
+  assert.ok(report.notes.some((note) => note.startsWith('could not be done: turn on local: not by renames')));
+  assert.deepEqual([turns, calls.filter((name) => name === 'ask').length], [2, 2]);
+});
+
 test('a decision that does not fit is refused; without one for a week what runs stays and the run fails', async (t) => {
   if (skipWithoutServer(t, lab)) return;
   const { steps, calls } = recorded(ends('failed'), OPEN);

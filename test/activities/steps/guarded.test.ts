@@ -6,13 +6,15 @@ import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { test } from 'node:test';
 import { MockActivityEnvironment } from '@temporalio/testing';
-import type { Examined, Operated } from '../../../activities/api.js';
-import { dropAside, readAsides } from '../../../activities/aside.js';
+import type { Asked, Examined, Operated } from '../../../activities/api.js';
+import { dropAside, noteAside, readAsides } from '../../../activities/aside.js';
+import { stagingOf } from '../../../activities/capture/layout.js';
 import type { Deps } from '../../../activities/deps.js';
 import { openSite } from '../../../activities/site/site.js';
+import { ask } from '../../../activities/steps/ask.js';
 import { dump } from '../../../activities/steps/dump.js';
 import { examine } from '../../../activities/steps/examine.js';
-import { asideTree, rolledBackTree, runTag } from '../../../activities/steps/fetch-place.js';
+import { asideTree, besideTree, rolledBackTree, runTag } from '../../../activities/steps/fetch-place.js';
 import { operate } from '../../../activities/steps/operate.js';
 import { shelter } from '../../../activities/steps/shelter.js';
 import { turn } from '../../../activities/steps/turn.js';
@@ -70,7 +72,7 @@ async function site(operation: object = {}) {
     namespaceId: 'n',
   };
   const digest = await freezePlan(ctx.state.plans, plan);
-  const base = { site: 'app', host: 'local', hostId: 'id', plan: digest, operation: 'update' };
+  const base = { site: 'app', host: 'local', hostId: 'id', plan: digest, operation: 'update', changeId: RUN };
   return { ctx, dir, root, plan, deps, base };
 }
 
@@ -281,4 +283,34 @@ test('a run that was reset never takes an operation of its earlier self for done
   const reset = (await again.run(operate(deps), { ...base, changeId: 'one' })) as Operated;
   assert.deepEqual([first.verdict, reset.verdict], ['done', 'unknown']);
   assert.equal(await readFile(diary, 'utf8'), 'run\n');
+});
+
+test('whoever is asked has a week from then on; a repeat of the question takes nothing from the run that has the site by then', async () => {
+  const { ctx, dir, root, plan, deps, base } = await site();
+  await watched(deps.state, async () => {
+    const guard = openSite(deps.state, 'app');
+    await guard.hold(holder);
+    const { epoch } = await guard.arm(holder, { services: plan.services, capMs: 60_000 }, ctx);
+    const capture = { ...base, captureId: CAPTURE, epoch };
+    await env().run(dump(deps), capture);
+    await env().run(shelter(deps), { ...capture, undo: true });
+    await guard.ensureUp('recover', { epoch, withinMs: 10_000 }, ctx);
+    const made = rolledBackTree(dir, plan, runTag(holder));
+    await noteAside(deps.state, 'app', { path: made, at: '2026-01-01T00:00:00.000Z', snapshot: 'x' });
+    const staging = stagingOf(deps.state, 'app');
+    const question = { ...base, said: 'why', running: 'before' as const };
+    await env().run(ask(deps), question);
+    assert.ok(!existsSync(staging));
+    assert.equal((await guard.read()).phase, 'idle');
+    assert.notEqual((await readAsides(deps.state, 'app'))[0]?.at, '2026-01-01T00:00:00.000Z');
+    await guard.hold({ ...holder, workflowId: 'backup', firstRunId: 'another' });
+    await mkdir(staging);
+    await env(2).run(ask(deps), question);
+    assert.ok(existsSync(staging));
+    // What is newer cannot be seen where the way back is gone: people are asked all the same.
+    await rm(besideTree(dir, plan, runTag(holder)), { recursive: true });
+    const asked = (await env(3).run(ask(deps), { ...question, running: 'after' as const })) as Asked;
+    assert.deepEqual([asked.changes, asked.notes.length], [[], 1]);
+    assert.ok(existsSync(root));
+  });
 });
