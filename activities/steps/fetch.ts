@@ -193,12 +193,11 @@ async function check(
     ctx,
   );
   if (found.missing + found.changed > 0) {
+    const places = [...found.missingPaths, ...found.changedPaths].slice(0, 20);
     throw ctx.fail(
       'SnapshotDiffers',
-      `snapshot ${id}: ${found.missing} files missing, ${found.changed} of another size`,
-      {
-        details: { places: [...found.missingPaths, ...found.changedPaths].slice(0, 20) },
-      },
+      `snapshot ${id}: ${found.missing} files missing, ${found.changed} of another size: ${places[0] ?? ''}`,
+      { details: { places } },
     );
   }
   return found.compared;
