@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
-import { mkdir, writeFile } from 'node:fs/promises';
+import { mkdir, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { suite, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -91,6 +91,22 @@ suite('restic repositories', { skip: findProgram('restic') ? false : 'restic is 
     await dead(child);
     await resticEngine.check(repo, 'structure', PART, ctx);
     assert.equal(ctx.notes.filter((note) => /lock/.test(note)).length, 1);
+  });
+
+  test('data that is gone from the repository is damage, not a tool that failed', async () => {
+    const { dir, repo } = await repository();
+    const ctx = await testContext();
+    const tree = join(dir, 'tree');
+    await mkdir(tree);
+    for (let i = 0; i < 60; i++) await writeFile(join(tree, `file with a long name ${i}`), randomBytes(20_000));
+    const { snapshot } = await resticEngine.backup(repo, await requestOf([tree]), ctx);
+    const packs = execFileSync('find', [join(dir, 'repo/data'), '-type', 'f', '-size', '+500k'], { encoding: 'utf8' });
+    for (const pack of packs.trim().split('\n')) await rm(pack);
+    const target = join(dir, 'target');
+    await mkdir(target);
+    await assert.rejects(resticEngine.restore(repo, snapshot.id, target, { workDir: dir }, ctx), (error) =>
+      isFailure(error, 'RepositoryDamaged'),
+    );
   });
 
   test("another host's lock is left alone though its process is not here", async (t) => {
