@@ -1,6 +1,5 @@
 import { isAbsolute } from 'node:path';
 import type { z } from 'zod';
-import { isFailure } from '../../src/core/failures.js';
 import type { Context, Engine, ListedFile } from '../contracts.js';
 import {
   atLeast,
@@ -85,17 +84,15 @@ export const resticEngine: Engine = {
     const sparse = atLeast(await version(ctx), [0, 15]) ? ['--sparse'] : [];
     const include = (paths ?? []).flatMap((path) => ['--include', literal(path)]);
     const args = ['restore', snapshot, '--target', target, ...sparse, ...include];
-    let lost = false;
-    // Each file that lacks data says more afterwards than a tail of the output holds.
+    // restic goes on for minutes, and ends as any tool that failed.
     const onErrorLine = (line: string): void => {
-      lost ||= /Load\(<data\//.test(line);
+      if (/Load\(<data\/.*(no such file|does not exist|NoSuchKey)/i.test(line))
+        throw ctx.fail('RepositoryDamaged', `repository ${repo.name} lacks data of this snapshot`);
     };
     const options = { idleMs: IDLE_MS, onErrorLine };
     const run = (more: string[]) => restic(repo, [...args, ...more], ctx, { workDir, options });
     await pulsing(ctx, () =>
       run([]).catch((error) => {
-        if (lost && isFailure(error, 'ToolFailed'))
-          throw ctx.fail('RepositoryDamaged', `repository ${repo.name} lacks data of this snapshot`, { cause: error });
         // A disk that is mounted read-only takes no lock, but must give back what it has.
         if (!/read-only file system/.test(String(error?.details?.[0]?.stderrTail))) throw error;
         return run(['--no-lock']);
