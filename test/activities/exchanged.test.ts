@@ -69,7 +69,7 @@ it('a captured database that this host cannot exchange is refused, unless other 
   const manifest = {
     databases: [entry, { name: 'db', kind: 'sqlite', path: '/srv/db', file: 'db' }],
   } as unknown as Manifest;
-  const plan = (databases: object[]) => ({ databases }) as unknown as Plan;
+  const plan = (databases: object[]) => ({ databases, services: [] }) as unknown as Plan;
   assert.deepEqual(servedOf(manifest, '/beside', plan([spec]), undefined, ctx), [
     { spec, file: '/beside/.holdfast/databases/shop/shop.sql' },
   ]);
