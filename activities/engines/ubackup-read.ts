@@ -159,7 +159,8 @@ async function restoreDump(
   const place = join(target, path);
   const parent = dirname(place);
   await mkdir(parent, { recursive: true });
-  const { atime, mtime } = await stat(parent);
+  // A Date has milliseconds alone.
+  const { atimeNs, mtimeNs } = await stat(parent, { bigint: true });
   // Damage is known only at its end: until then it has another name.
   const partial = `${place}.partial`;
   await rm(partial, { force: true });
@@ -173,5 +174,5 @@ async function restoreDump(
   await chmod(partial, mode);
   await utimes(partial, mtimeMs / 1000, mtimeMs / 1000);
   await rename(partial, place);
-  await utimes(parent, atime, mtime);
+  await utimes(parent, Number(atimeNs) / 1e9, Number(mtimeNs) / 1e9);
 }
