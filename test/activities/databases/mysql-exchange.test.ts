@@ -161,7 +161,8 @@ describe('the exchange of schemas', { skip }, () => {
     await fresh();
     await exchange.stage(spec, file, tag, ctx);
     await exchange.exchange(spec, tag, fence, ctx);
-    await live.server.execute(`UPDATE \`${B}\`.\`üser\` SET id = 99;`);
+    // The server tells when a table was changed to the second alone.
+    await live.server.execute(`DO SLEEP(1.1); UPDATE \`${B}\`.\`üser\` SET id = 99;`);
     await exchange.takeBack(spec, tag, ctx);
     await assert.rejects(exchange.exchange(spec, tag, fence, ctx), (error) => {
       assert.ok(isFailure(error, 'RestoreFailed'));
