@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import type { Check } from '../../src/core/report.js';
 import type { Checked, CheckInput } from '../api.js';
 import { ABOUT, inSite, siteIn } from '../capture/arrange.js';
+import { exists } from '../capture/copy.js';
 import { MANIFEST } from '../capture/layout.js';
 import { readManifest } from '../capture/seal.js';
 import { checks as appChecks } from '../checks/index.js';
@@ -17,6 +18,11 @@ export const prove = (deps: Deps) =>
   planned<CheckInput, Checked>(deps, 'prove', async (input, { plan, holder, ctx }) => {
     const tree = scratchTree(plan, deps, runTag(holder));
     const root = siteIn(tree);
+    // What a run fetched is its own: one that was reset to after that has another run id.
+    if (!(await exists(join(root, ABOUT, MANIFEST))))
+      throw ctx.fail('RestoreFailed', 'what was fetched is not there: this run was reset', {
+        advice: 'start the restore test again',
+      });
     const manifest = await readManifest(join(root, ABOUT, MANIFEST));
     const of = Number(plan.restoreTest.sample.split('/')[1] ?? 12);
     const part = input.full ? { n: 1, of: 1 } : await nextPart(deps.state, plan.site, `proof-${input.repository}`, of);
