@@ -1,9 +1,9 @@
-import { lstat } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
 import type { ApiscpOptions } from '../../src/apps/apiscp.js';
 import { formatBytes } from '../../src/core/durations.js';
 import { type FailureDetails, isFailure } from '../../src/core/failures.js';
 import type { Plan } from '../../src/core/plan.js';
+import { exists } from '../capture/copy.js';
 import type { AppChecks, Context } from '../contracts.js';
 import { accountsChecks } from './apiscp-accounts.js';
 import { accountsIn, dumpsSince, whyNotWhole } from './apiscp-dumps.js';
@@ -70,8 +70,6 @@ function panelOf(plan: Plan): string {
 function scriptOf(plan: Plan): string {
   return join(panelOf(plan), 'bin/scripts/backup_dbs.php');
 }
-
-const exists = async (path: string): Promise<boolean> => (await lstat(path).catch(() => undefined)) !== undefined;
 
 /** Both parts of each account are required: one of them alone restores nothing (R7, R8). */
 async function accountsAreWhole({ root }: Plan, ctx: Context): Promise<void> {

@@ -1,8 +1,8 @@
-import { lstat } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Manifest } from '../../src/core/manifest.js';
 import type { Plan } from '../../src/core/plan.js';
 import { ABOUT } from '../capture/arrange.js';
+import { exists } from '../capture/copy.js';
 import { readLines } from '../capture/lines.js';
 import type { AppChecks, Context } from '../contracts.js';
 import { checkedCopy, databasesAgainstManifest } from './databases-against-manifest.js';
@@ -50,7 +50,7 @@ export const seafileChecks: AppChecks = {
     const gone = await goneSinceList(capture, ctx);
     if (gone === 0) return;
     for await (const path of referencesOf(capture, ctx)) {
-      if (await there(path)) continue;
+      if (await exists(path)) continue;
       throw ctx.fail('FilesVanished', 'an object that the captured databases refer to was removed meanwhile', {
         advice: 'keep garbage collection out of the hours of backups, then back up again',
         details: { places: [path] },
@@ -109,7 +109,7 @@ async function* referencesOf(capture: Capture, ctx: Context): AsyncGenerator<str
   async function* all(rows: string, scratch: string): AsyncGenerator<string> {
     for await (const { kind, library, id, path, problem } of walkLibraries({ rows, storage, scratch }, ctx)) {
       if (damaged.includes(library)) continue;
-      if (problem !== undefined && (await there(path))) ctx.note(`library ${library}: ${kind} ${id} ${problem}`);
+      if (problem !== undefined && (await exists(path))) ctx.note(`library ${library}: ${kind} ${id} ${problem}`);
       yield path;
     }
   }
@@ -119,7 +119,7 @@ async function* referencesOf(capture: Capture, ctx: Context): AsyncGenerator<str
 async function goneSinceList(capture: Capture, ctx: Context): Promise<number> {
   let gone = 0;
   const look = async (path: string) => {
-    if (!(await there(path))) gone++;
+    if (!(await exists(path))) gone++;
     ctx.beat();
   };
   await eachLimited(listed(capture), look, 32);
@@ -131,5 +131,3 @@ async function* listed({ manifest, file }: Capture): AsyncGenerator<string> {
   if (set)
     for await (const line of readLines(file(set.list))) yield join(set.root, (JSON.parse(line) as { p: string }).p);
 }
-
-const there = async (path: string) => (await lstat(path).catch(() => undefined)) !== undefined;

@@ -1,12 +1,12 @@
 import { createHash } from 'node:crypto';
-import { chmod, open, realpath, rm, stat } from 'node:fs/promises';
+import { chmod, realpath, rm, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { formatDuration } from '../../src/core/durations.js';
 import type { Fingerprint } from '../../src/core/manifest.js';
 import type { DatabaseSpec } from '../../src/core/plan.js';
 import { sha256Of } from '../capture/lines.js';
 import type { Context, Database, Fence } from '../contracts.js';
-import { syncDirectory } from '../site/durable.js';
+import { syncDirectory, syncFile } from '../site/durable.js';
 import { looksLikeBolt, NoBolt, readBolt } from '../tools/bolt.js';
 import { copyFile } from './sqlite-forms.js';
 
@@ -48,7 +48,7 @@ export const boltDatabase: Database<Spec> = {
     const [print, sha256] = [await fingerprint(target, ctx), await sha256Of(target)];
     if (Object.keys(print.tables).length === 0)
       throw ctx.fail('DumpEmpty', `${spec.name} has no bucket`, { details: { places: [path] } });
-    await makeDurable(target);
+    await syncFile(target);
     await syncDirectory(dir);
     const { size: bytes } = await stat(target);
     const consistency = spec.snapshot === undefined ? 'full' : 'crash-like';
@@ -122,14 +122,5 @@ async function fingerprint(path: string, ctx: Context): Promise<Fingerprint> {
     throw ctx.fail('DatabaseCorrupt', `the bbolt file is damaged: ${error.message}`, {
       details: { places: [`${path}: ${error.message}`] },
     });
-  }
-}
-
-async function makeDurable(path: string): Promise<void> {
-  const file = await open(path);
-  try {
-    await file.sync();
-  } finally {
-    await file.close();
   }
 }

@@ -1,9 +1,9 @@
 import { createHash } from 'node:crypto';
 import { createWriteStream } from 'node:fs';
-import { open } from 'node:fs/promises';
 import { Transform, Writable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import type { Context, Fence } from '../contracts.js';
+import { writeDurable } from '../site/durable.js';
 import { type MysqlServer, type MysqlSpec, sqlString } from '../tools/mysql.js';
 import { type DumpText, readText } from './mysql-text.js';
 
@@ -93,12 +93,6 @@ export async function writeGrants(
   }
   if (lines.length === 0) ctx.note(`${name}: no account has rights of its own on ${schemas.join(', ')}`);
   const text = `-- Accounts with rights on ${schemas.map((each) => each.replace(/\n/g, ' ')).join(', ')}\n${lines.map((line) => `${line};\n`).join('')}`;
-  const file = await open(target, 'wx', 0o600);
-  try {
-    await file.writeFile(text);
-    await file.sync();
-  } finally {
-    await file.close();
-  }
+  await writeDurable(target, text);
   return { bytes: Buffer.byteLength(text), sha256: createHash('sha256').update(text).digest('hex') };
 }

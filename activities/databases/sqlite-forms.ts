@@ -131,12 +131,3 @@ export async function loadText(file: string, target: string, ctx: Context): Prom
   await (await open(target, 'wx', 0o600)).close();
   await sqlite(target, `.read ${JSON.stringify(file)}`, { access: 'write' }, ctx);
 }
-
-export async function makeDurable(path: string): Promise<void> {
-  const file = await open(path);
-  try {
-    await file.sync();
-  } finally {
-    await file.close();
-  }
-}

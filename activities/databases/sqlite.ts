@@ -6,10 +6,10 @@ import type { Fingerprint } from '../../src/core/manifest.js';
 import type { DatabaseSpec } from '../../src/core/plan.js';
 import { sha256Of } from '../capture/lines.js';
 import type { Context, Database } from '../contracts.js';
-import { syncDirectory } from '../site/durable.js';
+import { syncDirectory, syncFile } from '../site/durable.js';
 import { holders, sqlite } from '../tools/sqlite.js';
 import { fingerprint } from './fingerprint.js';
-import { assertFolded, copyFile, dumpFile, dumpText, loadText, makeDurable, sizeOf } from './sqlite-forms.js';
+import { assertFolded, copyFile, dumpFile, dumpText, loadText, sizeOf } from './sqlite-forms.js';
 
 type Spec = Extract<DatabaseSpec, { kind: 'sqlite' }>;
 
@@ -55,11 +55,7 @@ const halves: NonNullable<Database<Spec>['halves']> = {
   },
 
   async describe(file, name, ctx) {
-    const [described, sha256] = await Promise.all([
-      fingerprint(file, 'frozen', ctx),
-      sha256Of(file),
-      makeDurable(file),
-    ]);
+    const [described, sha256] = await Promise.all([fingerprint(file, 'frozen', ctx), sha256Of(file), syncFile(file)]);
     mustHaveTables(described, name, ctx);
     await syncDirectory(dirname(file));
     return { sha256, fingerprint: described };

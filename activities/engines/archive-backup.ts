@@ -9,11 +9,12 @@ import type { BackupRequest, Context, RunResult, Stored } from '../contracts.js'
 import { syncDirectory, writeDurable } from '../site/durable.js';
 import { encrypt } from '../tools/age.js';
 import { findProgram } from '../tools/programs.js';
-import { type Compression, judgeLine, NO_SPACE, packArgs, UNREADABLE } from '../tools/tar.js';
+import { type Compression, judgeLine, packArgs } from '../tools/tar.js';
 import { archiveId, clearLeftovers, type Mark, markPath, removeArchive, SAFE } from './archive-mark.js';
 import { HOLES_LIE, Source } from './archive-source.js';
 import { IDLE_MS } from './lines.js';
 import { onDisk } from './location.js';
+import { mustHaveWritten } from './tar-steps.js';
 import { assertSources, sourcesOf } from './walk.js';
 
 /** Above this a person should know that every run stores everything again. */
@@ -140,16 +141,11 @@ async function sealed(repo: RepositorySpec, plain: Readable, ctx: Context): Prom
   });
 }
 
-function judge(repo: RepositorySpec, { exitCode, stderrTail }: RunResult, ctx: Context): void {
-  const details = { tool: 'tar', exitCode, stderrTail };
+function judge(repo: RepositorySpec, result: RunResult, ctx: Context): void {
   // Exit code 1: members are there, but changed while they were read; the comparison with the manifest judges them.
-  if (exitCode === 1) ctx.note(`files changed while they were stored in ${repo.name}: ${places(stderrTail)}`);
-  if (exitCode !== 2) return;
-  if (NO_SPACE.test(stderrTail))
-    throw ctx.fail('DiskFull', `a disk filled up while tar wrote for ${repo.name}`, { details });
-  if (UNREADABLE.test(stderrTail))
-    throw ctx.fail('SnapshotIncomplete', `tar could not read some of the source for ${repo.name}`, { details });
-  throw ctx.fail('ToolFailed', `tar ended with exit code 2 for repository ${repo.name}`, { details });
+  if (result.exitCode === 1)
+    ctx.note(`files changed while they were stored in ${repo.name}: ${places(result.stderrTail)}`);
+  mustHaveWritten(repo, result, ctx);
 }
 
 function places(stderr: string): string {

@@ -1,14 +1,13 @@
-import { createHash, randomUUID } from 'node:crypto';
+import { createHash } from 'node:crypto';
 import { createReadStream } from 'node:fs';
-import { mkdir, rm, writeFile } from 'node:fs/promises';
-import { join } from 'node:path';
 import { type Readable, Transform } from 'node:stream';
 import type { RepositorySpec } from '../../src/core/plan.js';
 import type { Context, ListedFile } from '../contracts.js';
 import { decrypt, identityKeys } from '../tools/age.js';
-import { listArgs, type Member, NO_SPACE, NOT_IN_ARCHIVE, parseMember, unpackArgs } from '../tools/tar.js';
+import { listArgs, type Member, parseMember } from '../tools/tar.js';
 import { type Archive, sha256Of } from './archive-mark.js';
 import { IDLE_MS, lines } from './lines.js';
+import { extract, withMembers } from './tar-steps.js';
 
 /** An archive's bytes as tar takes them, and afterwards what became of the hash. */
 interface Opened {
@@ -87,26 +86,20 @@ export async function unpack(
   repo: RepositorySpec,
   archive: Archive,
   target: string,
-  { paths, workDir }: { paths?: string[]; workDir: string },
+  members: { paths?: string[]; workDir: string },
   ctx: Context,
 ): Promise<void> {
-  const list = paths && join(workDir, `restore-${randomUUID()}.list`);
-  try {
-    if (list) {
-      await mkdir(workDir, { recursive: true });
-      await writeFile(list, paths.map((path) => `${path.replace(/^\/+/, '')}\0`).join(''), { mode: 0o600 });
-    }
+  await withMembers(members, async (list) => {
     const opened = await openArchive(repo, archive, ctx);
-    const { exitCode, stderrTail } = await ctx.run('tar', unpackArgs(archive.mark.compression, target, list), {
-      ...{ input: opened.plain, ok: [0, 2], idleMs: IDLE_MS },
-    });
-    const details = { tool: 'tar', exitCode, stderrTail };
-    if (NO_SPACE.test(stderrTail)) throw ctx.fail('DiskFull', 'the disk of the restore filled up', { details });
+    const judge = await extract(
+      opened.plain,
+      archive.mark.compression,
+      target,
+      list,
+      `an archive in ${repo.name}`,
+      ctx,
+    );
     await opened.verify();
-    // A path that it does not hold is the caller's to judge, by what came out.
-    if (exitCode !== 0 && !NOT_IN_ARCHIVE.test(stderrTail))
-      throw ctx.fail('ToolFailed', `tar could not restore all of an archive in ${repo.name}`, { details });
-  } finally {
-    if (list) await rm(list, { force: true });
-  }
+    judge();
+  });
 }

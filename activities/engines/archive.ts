@@ -1,41 +1,18 @@
-import { mkdir, readdir, readFile, stat } from 'node:fs/promises';
-import { isAbsolute, join } from 'node:path';
-import { z } from 'zod';
+import { join } from 'node:path';
 import { formatBytes } from '../../src/core/durations.js';
 import type { RepositorySpec } from '../../src/core/plan.js';
 import type { Context, Engine } from '../contracts.js';
-import { syncDirectory, writeDurable } from '../site/durable.js';
 import { findProgram } from '../tools/programs.js';
 import { backup } from './archive-backup.js';
 import { archivesOf, findArchive, removeArchive, SAFE, sha256Of, siteDirs } from './archive-mark.js';
 import { contents, damaged, unpack } from './archive-read.js';
-import { assertMounted, exists, onDisk, writeNote } from './location.js';
+import { onDisk, writeNote } from './location.js';
+import { markedDirectories } from './root-mark.js';
 import { quote } from './shell.js';
+import { gnuTar } from './tar-steps.js';
 import { countRestored } from './walk.js';
 
-/** Says that a directory is a repository: an empty mount point is none. */
-const ROOT_MARK = 'holdfast-archive.json';
-const RootMark = z.looseObject({ schema: z.literal(1) });
-
-async function open(repo: RepositorySpec, ctx: Context): Promise<void> {
-  await located(repo, ctx);
-  await onDisk(repo, ctx, async () => {
-    if (!(await stat(repo.location)).isDirectory() || !(await exists(join(repo.location, ROOT_MARK))))
-      throw ctx.fail('RepositoryMissing', `there is no archive repository for ${repo.name}`);
-    const mark = await readFile(join(repo.location, ROOT_MARK), 'utf8');
-    if (!RootMark.safeParse(JSON.parse(mark || '{}')).success)
-      throw ctx.fail('RepositoryDamaged', `the mark of ${repo.name} is not ours`);
-    await readdir(repo.location);
-  });
-}
-
-async function located(repo: RepositorySpec, ctx: Context): Promise<void> {
-  if (!isAbsolute(repo.location))
-    throw ctx.fail('InvalidConfig', `the location of repository ${repo.name} is no absolute path`, {
-      advice: 'an archive lies in a directory; restic can store elsewhere',
-    });
-  await assertMounted(repo, ctx);
-}
+const { open, init } = markedDirectories('archive', 'an archive lies in a directory; restic can store elsewhere');
 
 /** Archives of the sites named, or of all. */
 async function all(repo: RepositorySpec, ctx: Context) {
@@ -63,8 +40,7 @@ export const archiveEngine: Engine = {
   },
 
   async preflight(_repo, ctx) {
-    const tar = /^tar \(GNU tar\) (\S+)/.exec((await ctx.run('tar', ['--version'])).stdout)?.[1];
-    if (!tar) throw ctx.fail('ToolMissing', 'the tar of this machine is not GNU tar', { advice: 'install GNU tar' });
+    const tar = await gnuTar(ctx);
     if (!findProgram('zstd')) return { tar };
     const zstd = /v?(\d+\.\d+\.\d+)/.exec((await ctx.run('zstd', ['--version'])).stdout)?.[1];
     return { tar, ...(zstd ? { zstd } : {}) };
@@ -72,16 +48,7 @@ export const archiveEngine: Engine = {
 
   open,
 
-  async init(repo, ctx) {
-    await located(repo, ctx);
-    await onDisk(repo, ctx, async () => {
-      await mkdir(repo.location, { recursive: true, mode: 0o700 });
-      if (await exists(join(repo.location, ROOT_MARK))) return;
-      const made = { schema: 1, made: new Date().toISOString(), by: 'holdfast' };
-      await writeDurable(join(repo.location, ROOT_MARK), `${JSON.stringify(made)}\n`);
-      await syncDirectory(join(repo.location, '..'));
-    });
-  },
+  init,
 
   async backup(repo, request, ctx) {
     await open(repo, ctx);

@@ -1,11 +1,9 @@
-import { mkdir, readdir, readFile, stat } from 'node:fs/promises';
-import { isAbsolute, join } from 'node:path';
-import { z } from 'zod';
+import { join } from 'node:path';
 import type { RepositorySpec } from '../../src/core/plan.js';
 import type { Context, Engine } from '../contracts.js';
-import { syncDirectory, writeDurable } from '../site/durable.js';
 import { parseRsync } from '../tools/rsync.js';
-import { assertMounted, exists, onDisk, writeNote } from './location.js';
+import { onDisk, writeNote } from './location.js';
+import { markedDirectories } from './root-mark.js';
 import { backup } from './rsync-backup.js';
 import { check } from './rsync-check.js';
 import { fetchList, mirrored, mustBeHere, remoteOf } from './rsync-remote.js';
@@ -14,20 +12,13 @@ import { allTrees, findTree, removeTree, SAFE, treesOf, withdraw } from './rsync
 import { quote } from './shell.js';
 import { countRestored } from './walk.js';
 
-/** Says that a directory is a repository: an empty mount point is none. */
-const ROOT_MARK = 'holdfast-rsync.json';
-const RootMark = z.looseObject({ schema: z.literal(1) });
+const here = markedDirectories(
+  'rsync',
+  'dated trees lie in a directory; let another machine pull instead (docs/hosts.md)',
+);
 
 /** Seafile's rule: in case the newest copy of dumps and data is inconsistent, an older one is there for a week (seed 001). */
 const KEPT_MS = 7 * 86_400_000;
-
-async function located(repo: RepositorySpec, ctx: Context): Promise<void> {
-  if (!isAbsolute(repo.location))
-    throw ctx.fail('InvalidConfig', `the location of repository ${repo.name} is no absolute path`, {
-      advice: 'dated trees lie in a directory; let another machine pull instead (docs/hosts.md)',
-    });
-  await assertMounted(repo, ctx);
-}
 
 /** Opens it, and returns it as it can be read here: of another machine's, its marks have been copied. */
 async function open(repo: RepositorySpec, ctx: Context): Promise<RepositorySpec> {
@@ -37,21 +28,13 @@ async function open(repo: RepositorySpec, ctx: Context): Promise<RepositorySpec>
     return repo;
   }
   const mirror = await mirrored(repo, ssh, ctx);
-  if (await exists(join(mirror.location, ROOT_MARK))) return mirror;
+  if (await here.isMarked(mirror)) return mirror;
   throw ctx.fail('RepositoryMissing', `there is no rsync repository for ${repo.name} on ${repo.host}`);
 }
 
 async function openHere(repo: RepositorySpec, ctx: Context): Promise<void> {
   mustBeHere(repo, ctx);
-  await located(repo, ctx);
-  await onDisk(repo, ctx, async () => {
-    if (!(await stat(repo.location)).isDirectory() || !(await exists(join(repo.location, ROOT_MARK))))
-      throw ctx.fail('RepositoryMissing', `there is no rsync repository for ${repo.name}`);
-    const mark = await readFile(join(repo.location, ROOT_MARK), 'utf8');
-    if (!RootMark.safeParse(JSON.parse(mark || '{}')).success)
-      throw ctx.fail('RepositoryDamaged', `the mark of ${repo.name} is not ours`);
-    await readdir(repo.location);
-  });
+  await here.open(repo, ctx);
 }
 
 /** Dated trees of plain files: unchanged ones are hard links to the tree before, and anybody can read them without a tool. */
@@ -80,14 +63,7 @@ export const rsyncEngine: Engine = {
 
   async init(repo, ctx) {
     mustBeHere(repo, ctx);
-    await located(repo, ctx);
-    await onDisk(repo, ctx, async () => {
-      await mkdir(repo.location, { recursive: true, mode: 0o700 });
-      if (await exists(join(repo.location, ROOT_MARK))) return;
-      const made = { schema: 1, made: new Date().toISOString(), by: 'holdfast' };
-      await writeDurable(join(repo.location, ROOT_MARK), `${JSON.stringify(made)}\n`);
-      await syncDirectory(join(repo.location, '..'));
-    });
+    await here.init(repo, ctx);
   },
 
   async backup(repo, request, ctx) {

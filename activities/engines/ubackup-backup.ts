@@ -6,11 +6,12 @@ import { pipeline } from 'node:stream/promises';
 import { literal } from '../../src/apps/coverage.js';
 import type { RepositorySpec } from '../../src/core/plan.js';
 import type { BackupRequest, Context, RunResult, Stored } from '../contracts.js';
-import { NO_SPACE, packArgs, UNREADABLE } from '../tools/tar.js';
+import { packArgs } from '../tools/tar.js';
 import { isPublicKey, objectName, seal } from '../tools/ubackup.js';
 import { archiveId } from './archive-mark.js';
 import { HOLES_LIE, Source } from './archive-source.js';
 import { IDLE_MS } from './lines.js';
+import { mustHaveWritten } from './tar-steps.js';
 import { type Mark, markName, marksOf, restName, SAFE, type Sealed } from './ubackup-mark.js';
 import { type Store, storeOf } from './ubackup-store.js';
 import { assertSources, sourcesOf } from './walk.js';
@@ -134,13 +135,7 @@ async function packRest(
   });
 }
 
-function judge(repo: RepositorySpec, { exitCode, stderrTail }: RunResult, ctx: Context): void {
-  const details = { tool: 'tar', exitCode, stderrTail };
-  if (exitCode === 1) ctx.note(`files changed while they were stored in ${repo.name}`);
-  if (exitCode !== 2) return;
-  if (NO_SPACE.test(stderrTail))
-    throw ctx.fail('DiskFull', `a disk filled up while tar wrote for ${repo.name}`, { details });
-  if (UNREADABLE.test(stderrTail))
-    throw ctx.fail('SnapshotIncomplete', `tar could not read some of the source for ${repo.name}`, { details });
-  throw ctx.fail('ToolFailed', `tar ended with exit code 2 for repository ${repo.name}`, { details });
+function judge(repo: RepositorySpec, result: RunResult, ctx: Context): void {
+  if (result.exitCode === 1) ctx.note(`files changed while they were stored in ${repo.name}`);
+  mustHaveWritten(repo, result, ctx);
 }

@@ -1,13 +1,14 @@
-import { createHash, randomUUID } from 'node:crypto';
-import { chmod, chown, mkdir, rename, rm, stat, utimes, writeFile } from 'node:fs/promises';
+import { createHash } from 'node:crypto';
+import { chmod, chown, mkdir, rename, rm, stat, utimes } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { type Readable, Transform } from 'node:stream';
 import { isWithin } from '../../src/apps/coverage.js';
 import type { RepositorySpec } from '../../src/core/plan.js';
 import type { Context, ListedFile } from '../contracts.js';
-import { listArgs, NO_SPACE, NOT_IN_ARCHIVE, parseMember, unpackArgs } from '../tools/tar.js';
+import { listArgs, parseMember } from '../tools/tar.js';
 import { unseal, WrongKey } from '../tools/ubackup.js';
 import { IDLE_MS } from './lines.js';
+import { extract, withMembers } from './tar-steps.js';
 import type { Mark, Sealed } from './ubackup-mark.js';
 import { type Store, writeHashed } from './ubackup-store.js';
 
@@ -117,34 +118,19 @@ export async function unpack(
   store: Store,
   mark: Mark,
   target: string,
-  { paths, workDir }: { paths?: string[]; workDir: string },
+  members: { paths?: string[]; workDir: string },
   ctx: Context,
 ): Promise<void> {
-  const list = paths && join(workDir, `restore-${randomUUID()}.list`);
-  try {
-    if (list) {
-      await mkdir(workDir, { recursive: true });
-      await writeFile(list, paths.map((path) => `${path.replace(/^\/+/, '')}\0`).join(''), { mode: 0o600 });
-    }
-    await opened(
+  const { paths } = members;
+  await withMembers(members, (list) =>
+    opened(
       repo,
       store,
       mark.rest,
-      async (plain) => {
-        const { exitCode, stderrTail } = await ctx.run('tar', unpackArgs('none', target, list), {
-          ...{ input: plain, ok: [0, 2], idleMs: IDLE_MS },
-        });
-        const details = { tool: 'tar', exitCode, stderrTail };
-        if (NO_SPACE.test(stderrTail)) throw ctx.fail('DiskFull', 'the disk of the restore filled up', { details });
-        // A path that it does not hold is the caller's to judge, by what came out.
-        if (exitCode !== 0 && !NOT_IN_ARCHIVE.test(stderrTail))
-          throw ctx.fail('ToolFailed', `tar could not restore all of an object in ${repo.name}`, { details });
-      },
+      async (plain) => (await extract(plain, 'none', target, list, `an object in ${repo.name}`, ctx))(),
       ctx,
-    );
-  } finally {
-    if (list) await rm(list, { force: true });
-  }
+    ),
+  );
   if (!paths || paths.some((path) => isWithin(mark.file.path, path))) await restoreDump(repo, store, mark, target, ctx);
 }
 

@@ -5,6 +5,7 @@ import { isFailure } from '../../src/core/failures.js';
 import type { RepositorySpec } from '../../src/core/plan.js';
 import type { Context, Engine } from '../contracts.js';
 import { assertMounted, writeNote } from './location.js';
+import { gnuTar } from './tar-steps.js';
 import { backup, keyOf } from './ubackup-backup.js';
 import { findMark, markName, marksOf } from './ubackup-mark.js';
 import { assertSame, contents, damaged, unpack } from './ubackup-read.js';
@@ -40,9 +41,7 @@ export const ubackupEngine: Engine = {
   },
 
   async preflight(repo, ctx) {
-    const tar = /^tar \(GNU tar\) (\S+)/.exec((await ctx.run('tar', ['--version'])).stdout)?.[1];
-    if (!tar) throw ctx.fail('ToolMissing', 'the tar of this machine is not GNU tar', { advice: 'install GNU tar' });
-    const tools: Record<string, string> = { tar };
+    const tools: Record<string, string> = { tar: await gnuTar(ctx) };
     if (isAbsolute(repo.location)) return tools;
     const rclone = /rclone v(\d+)\.(\d+)\S*/.exec((await ctx.run('rclone', ['version'])).stdout);
     if (!rclone || (Number(rclone[1]) === 1 && Number(rclone[2]) < 60))

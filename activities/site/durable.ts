@@ -22,11 +22,14 @@ export async function writeDurable(path: string, text: string): Promise<void> {
 }
 
 /** Makes names created, renamed or removed in a directory durable. */
-export async function syncDirectory(path: string): Promise<void> {
-  const directory = await open(path, 'r');
+export const syncDirectory = (path: string): Promise<void> => syncFile(path);
+
+/** Makes the content of a file durable that somebody else has written. */
+export async function syncFile(path: string): Promise<void> {
+  const file = await open(path, 'r');
   try {
-    await directory.sync();
+    await file.sync();
   } finally {
-    await directory.close();
+    await file.close();
   }
 }

@@ -6,6 +6,7 @@ import type { Context, Run, RunOptions } from '../contracts.js';
 import { type Credential, whereServerIs } from './container-exec.js';
 import { namedMysqlError } from './mysql-errors.js';
 import { findProgram } from './programs.js';
+import { streamed } from './streamed.js';
 
 export type MysqlSpec = Extract<DatabaseSpec, { kind: 'mysql' }>;
 
@@ -111,7 +112,8 @@ export function serverOf(run: Run, name: string, local: boolean, ctx: Context): 
       await call(CLIENTS, [...BATCH, '--binary-mode', ...how.args], more);
       return passed;
     },
-    rows: (sql) => streamed((onStdout) => call(CLIENTS, [...BATCH, '--raw'], { onStdout, input: `${sql};\n` })),
+    rows: <T>(sql: string) =>
+      streamed((onStdout) => call(CLIENTS, [...BATCH, '--raw'], { onStdout, input: `${sql};\n` }), jsonLines<T>),
     async dump(args, options) {
       const { version } = await find(DUMPERS);
       // Oracle's own: its defaults ask for more rights, and write statements that no other server takes.
@@ -167,30 +169,11 @@ export function sqlName(name: string): string {
   return `\`${name.replaceAll('`', '``')}\``;
 }
 
-async function* streamed<T>(run: (onStdout: (stdout: Readable) => Promise<void>) => Promise<unknown>) {
-  let begin = (_: Readable): void => {};
-  let end = (): void => {};
-  const begun = new Promise<Readable>((done) => {
-    begin = done;
-  });
-  const ended = new Promise<void>((done) => {
-    end = done;
-  });
-  const running = run((stdout) => {
-    begin(stdout);
-    return ended;
-  });
-  running.catch(() => {}); // awaited below, or given up by a consumer that has seen enough
-  const stdout = await Promise.race([begun, running.then(() => undefined)]);
-  try {
-    let rest = '';
-    for await (const chunk of stdout?.setEncoding('utf8') ?? []) {
-      const lines = (rest + chunk).split('\n');
-      rest = lines.pop() ?? '';
-      for (const line of lines) yield JSON.parse(line) as T;
-    }
-  } finally {
-    end();
+async function* jsonLines<T>(stdout: Readable): AsyncGenerator<T> {
+  let rest = '';
+  for await (const chunk of stdout.setEncoding('utf8')) {
+    const lines = (rest + chunk).split('\n');
+    rest = lines.pop() ?? '';
+    for (const line of lines) yield JSON.parse(line) as T;
   }
-  await running;
 }

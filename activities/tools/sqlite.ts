@@ -3,6 +3,7 @@ import type { Readable } from 'node:stream';
 import { isFailure } from '../../src/core/failures.js';
 import type { Context, Fence, RunOptions } from '../contracts.js';
 import { openBy } from './open-files.js';
+import { streamed } from './streamed.js';
 
 /**
  * How a database is opened. None of them creates it: without a mode, sqlite3 makes an empty file of a missing path and
@@ -44,27 +45,12 @@ export async function sqlite(path: string, script: string, options: SqliteOption
 
 /** Rows of a query, streamed with back-pressure: the script prints one JSON object per line. */
 export async function* rows<T>(path: string, query: string, access: Access, ctx: Context): AsyncGenerator<T> {
-  let begin = (_: Readable): void => {};
-  let end = (): void => {};
-  const begun = new Promise<Readable>((done) => {
-    begin = done;
-  });
-  const ended = new Promise<void>((done) => {
-    end = done;
-  });
-  const onStdout = (stdout: Readable) => {
-    begin(stdout);
-    return ended;
-  };
-  const running = sqlite(path, `${query};`, { access, onStdout }, ctx);
-  running.catch(() => {}); // awaited below, or given up by a consumer that has seen enough
-  const stdout = await Promise.race([begun, running.then(() => undefined)]);
-  try {
-    if (stdout) for await (const line of linesOf(stdout)) yield JSON.parse(line) as T;
-  } finally {
-    end();
-  }
-  await running;
+  yield* streamed(
+    (onStdout) => sqlite(path, `${query};`, { access, onStdout }, ctx),
+    async function* (stdout) {
+      for await (const line of linesOf(stdout)) yield JSON.parse(line) as T;
+    },
+  );
 }
 
 async function* linesOf(stream: Readable): AsyncGenerator<string> {

@@ -6,7 +6,7 @@ export type Compression = 'zstd' | 'gzip';
 const ATTRIBUTES = ['--xattrs', '--xattrs-include=*', '--acls', '--numeric-owner'];
 
 /** `none`: whoever takes the stream compresses it. */
-type Packing = Compression | 'none';
+export type Packing = Compression | 'none';
 
 const PACK: Record<Packing, string[]> = {
   zstd: ['--use-compress-program=zstd -q -3 -T0'],
