@@ -7,7 +7,13 @@ import { ensureUp, expired, isDown } from '../activities/site/ensure-up.js';
 import { isRunning } from '../activities/site/health.js';
 import { bootClock, bootId } from '../activities/site/marks.js';
 import { readRecord, updateRecord } from '../activities/site/record.js';
-import type { WatchdogEvent } from './watchdog.js';
+
+export interface WatchdogEvent {
+  at: string;
+  site?: string;
+  what: 'started' | 'ended' | 'strays' | 'revoked' | 'up' | 'down' | 'restarted' | 'unreadable';
+  said: string;
+}
 
 type Tell = (event: Omit<WatchdogEvent, 'at'>) => Promise<void>;
 

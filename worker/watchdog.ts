@@ -12,14 +12,7 @@ import { createContext } from '../activities/tools/context.js';
 import { holdLock } from '../activities/tools/lock.js';
 import { resolveSecret } from '../src/config/secrets.js';
 import { failure } from '../src/core/failures.js';
-import { createSiteWatch, type SiteWatch } from './watchdog-site.js';
-
-export interface WatchdogEvent {
-  at: string;
-  site?: string;
-  what: 'started' | 'ended' | 'strays' | 'revoked' | 'up' | 'down' | 'restarted' | 'unreadable';
-  said: string;
-}
+import { createSiteWatch, type SiteWatch, type WatchdogEvent } from './watchdog-site.js';
 
 export interface WatchdogOptions {
   stateDir?: string;

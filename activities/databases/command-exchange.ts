@@ -8,7 +8,7 @@ import type { Command } from '../../src/core/plan.js';
 import type { Context, Exchangeable, Fence } from '../contracts.js';
 import { runCommand } from '../services/commands.js';
 import { syncDirectory, writeDurable } from '../site/durable.js';
-import { type CommandSpec, dumpCommand } from './command.js';
+import { type CommandSpec, dumpCommand } from './command-dump.js';
 
 /**
  * What a run keeps of one exchange: the output to load, the one that was there before, and a mark that the load has begun. In the state

@@ -13,7 +13,8 @@ import { HOLES_LIE, Source } from './archive-source.js';
 import { IDLE_MS } from './lines.js';
 import { mustHaveWritten } from './tar-steps.js';
 import { type Mark, markName, marksOf, restName, SAFE, type Sealed } from './ubackup-mark.js';
-import { type Store, storeOf } from './ubackup-store.js';
+import type { Store } from './ubackup-store.js';
+import { storeOf } from './ubackup-stores.js';
 import { assertSources, sourcesOf } from './walk.js';
 
 /** No store takes longer, and its first object waits for the last: what lies longer without a mark is a dead one's. */

@@ -10,7 +10,7 @@ import { backup, keyOf } from './ubackup-backup.js';
 import { findMark, markName, marksOf } from './ubackup-mark.js';
 import { assertSame, contents, damaged, unpack } from './ubackup-read.js';
 import { handLines } from './ubackup-shell.js';
-import { storeOf } from './ubackup-store.js';
+import { storeOf } from './ubackup-stores.js';
 import { countRestored } from './walk.js';
 
 /** Says that a place is a repository: an empty mount point is none. µbackup's listing of services passes over it. */

@@ -10,9 +10,16 @@ import {
   pathOf,
   type ServiceSpec,
 } from '../core/plan.js';
-import type { NextTime } from './explain.js';
 import { databaseRow } from './explain-databases.js';
 import { table } from './table.js';
+
+/** When one of the site's schedules fires next. */
+export interface NextTime {
+  workflow: string;
+  said: string;
+  timezone: string;
+  next?: string;
+}
 
 interface Seen {
   downtimes: number[];

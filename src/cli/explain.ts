@@ -5,6 +5,7 @@ import type { Plan } from '../core/plan.js';
 import type { Report } from '../core/report.js';
 import type { Call, Cli } from './context.js';
 import { EXIT, type ExitCode } from './exit-codes.js';
+import type { NextTime } from './explain-text.js';
 import { localSite, thisHost } from './sites.js';
 
 export function register(program: Command, cli: Cli): void {
@@ -106,13 +107,6 @@ function measured(reports: Report[]): number[] {
     .flatMap(({ workflow, downtimeMs }) => (workflow === 'backup' && downtimeMs ? [downtimeMs] : []))
     .reverse()
     .slice(0, 5);
-}
-
-export interface NextTime {
-  workflow: string;
-  said: string;
-  timezone: string;
-  next?: string;
 }
 
 async function nextTimes(call: Call, config: Config, site: string): Promise<NextTime[]> {

@@ -1,8 +1,7 @@
 import { formatDuration } from '../core/durations.js';
 import type { Aside } from './reports.js';
-import type { Copy } from './status-copies.js';
+import type { Concern, Copy, SiteFacts, SiteStatus } from './status-facts.js';
 import { leaves } from './status-leaves.js';
-import type { Concern, SiteFacts, SiteStatus } from './status-model.js';
 import { age, short } from './status-times.js';
 
 interface Limits {

@@ -1,18 +1,5 @@
-import type { Level, Report, StepFailure } from '../core/report.js';
-import type { SiteFacts } from './status-model.js';
-
-/** What one repository has of a site. */
-export interface Copy {
-  repository: string;
-  offsite: boolean;
-  /** The instant that its newest snapshot shows; absent where it has none. */
-  capturedAt?: string;
-  level?: Level;
-  /** Backups since then that did not get into it. */
-  missed: number;
-  /** Of the last one of these. */
-  failure?: StepFailure;
-}
+import type { Level, Report } from '../core/report.js';
+import type { Copy, SiteFacts } from './status-facts.js';
 
 /** The state of each repository of the config, from the reports of the backups. */
 export function copiesOf({ repositories, state }: Pick<SiteFacts, 'repositories' | 'state'>): Copy[] {

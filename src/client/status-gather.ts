@@ -9,7 +9,7 @@ import { mergeReports, readSite, type SiteState } from './reports.js';
 import { listRuns } from './runs.js';
 import { cronOf } from './schedule-wishes.js';
 import { listOurs, type OurSchedule } from './schedules.js';
-import type { SiteFacts } from './status-model.js';
+import type { SiteFacts } from './status-facts.js';
 
 export interface GatherOptions {
   /** The state directory of this host. */

@@ -1,5 +1,4 @@
-import type { Copy } from './status-copies.js';
-import type { Concern, SiteFacts } from './status-model.js';
+import type { Concern, Copy, SiteFacts } from './status-facts.js';
 
 /**
  * Told where every stored copy lies on this machine's own disks: a fire, a thief or a wrong command on it takes them all. A directory may be a

@@ -1,5 +1,4 @@
-import type { Copy } from './status-copies.js';
-import type { SiteMark, SiteStatus, StatusModel } from './status-model.js';
+import type { Copy, SiteMark, SiteStatus, StatusModel } from './status-facts.js';
 import { age, near, short, stamp } from './status-times.js';
 
 export interface RenderOptions {

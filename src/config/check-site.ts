@@ -1,10 +1,9 @@
 import { apps } from '../apps/index.js';
 import { suggestion } from '../core/near.js';
-import { checkTimezone } from './checks.js';
 import { type Finding, type Path, toFindings } from './findings.js';
 import { entries, type Partly, type PartlyConfig } from './partly.js';
 import type { SiteLines } from './schema-site.js';
-import { checkCron } from './times.js';
+import { checkCron, checkTimezone } from './times.js';
 
 /** One site against the rest of the config. */
 export function checkSite(site: Partly<SiteLines>, path: Path, config: PartlyConfig): Finding[] {

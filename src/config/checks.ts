@@ -5,7 +5,7 @@ import type { Finding } from './findings.js';
 import { checkOverlaps } from './overlaps.js';
 import { entries, type PartlyConfig } from './partly.js';
 import { secretsInTexts } from './plain-secrets.js';
-import { isTimezone } from './times.js';
+import { checkTimezone } from './times.js';
 
 /** What one look at the text alone can tell, beyond the shape of each key. */
 export function checkConfig(config: PartlyConfig): Finding[] {
@@ -24,12 +24,6 @@ export function checkConfig(config: PartlyConfig): Finding[] {
     ...checkOverlaps(config),
     ...secretsInTexts(config),
   ];
-}
-
-export function checkTimezone(zone: string, path: Finding['path']): Finding[] {
-  if (isTimezone(zone)) return [];
-  const hint = suggestion(zone, Intl.supportedValuesOf('timeZone'));
-  return [{ path, message: `no such time zone; ${hint.startsWith('did') ? hint : 'write it as Europe/Zurich'}` }];
 }
 
 function checkNotifyNames(names: (string | undefined)[] | undefined, path: Finding['path'], config: PartlyConfig) {

@@ -1,6 +1,6 @@
 import { Cron } from 'croner';
 import { cronToCalendars, SPREAD_WORDS } from '../client/cron.js';
-import { nearest } from '../core/near.js';
+import { nearest, suggestion } from '../core/near.js';
 import type { Finding } from './findings.js';
 
 export function isTimezone(zone: string): boolean {
@@ -10,6 +10,12 @@ export function isTimezone(zone: string): boolean {
   } catch {
     return false;
   }
+}
+
+export function checkTimezone(zone: string, path: Finding['path']): Finding[] {
+  if (isTimezone(zone)) return [];
+  const hint = suggestion(zone, Intl.supportedValuesOf('timeZone'));
+  return [{ path, message: `no such time zone; ${hint.startsWith('did') ? hint : 'write it as Europe/Zurich'}` }];
 }
 
 /** A cron line as Temporal understands it: five fields of numbers, names, lists, ranges and steps; or one of the words. */

@@ -8,7 +8,7 @@ import { test } from 'node:test';
 import type { BackupRequest } from '../../../activities/contracts.js';
 import { ubackupEngine } from '../../../activities/engines/ubackup.js';
 import { markName, marksOf } from '../../../activities/engines/ubackup-mark.js';
-import { storeOf } from '../../../activities/engines/ubackup-store.js';
+import { storeOf } from '../../../activities/engines/ubackup-stores.js';
 import { isFailure } from '../../../src/core/failures.js';
 import type { DatabaseEntry } from '../../../src/core/manifest.js';
 import { type Plan, RepositorySpec } from '../../../src/core/plan.js';

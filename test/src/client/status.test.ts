@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import type { SiteFacts } from '../../../src/client/status-model.js';
+import type { SiteFacts } from '../../../src/client/status-facts.js';
 import { statusExit, statusModel } from '../../../src/client/status-model.js';
 import { renderStatus } from '../../../src/client/status-render.js';
 import { aBackup, aProof, NOW } from './support/reports.js';
