@@ -230,6 +230,8 @@ export interface CheckInput extends RestoredInput {
 export interface Checked extends StepResult {
   checks: Check[];
   sample: string;
+  /** What was fetched is not this run's own: it was reset, and fetches again. */
+  gone?: true;
 }
 
 export interface StopInput extends CaptureInput {
@@ -290,6 +292,8 @@ export interface AskInput extends StepInput {
 export interface Asked extends StepResult {
   /** Rows per table and files per set, now → then: what a rollback would take away. */
   changes: string[];
+  /** What it left cannot be put back by itself any more: why. */
+  lost?: string;
 }
 
 export interface Chosen extends StepResult {

@@ -1,3 +1,4 @@
+import { failure } from '../src/core/failures.js';
 import { RestoreTestInput } from '../src/core/inputs.js';
 import { shortId } from '../src/core/names.js';
 import type { Check, Proof, Report } from '../src/core/report.js';
@@ -16,11 +17,11 @@ export async function restoreTest(raw: unknown): Promise<Report> {
     ...(input.repository ? { repositories: [input.repository] } : {}),
   };
   return conduct(run, ask, async (frame) => {
-    const began = Date.now();
+    const since = Date.now();
     const asked = repositoryFor(frame, input.repository);
     const place = await placeOf(frame, asked?.name ?? '', asked && proverOf(asked), 'restoreTest');
     try {
-      return await rehearse(frame, place, input, asked, began);
+      return await rehearse(frame, place, input, asked, since);
     } finally {
       await leave(frame, place);
     }
@@ -41,30 +42,48 @@ async function rehearse(
   { steps, base, part: other }: Place,
   input: RestoreTestInput,
   asked: Frame['prepared']['repositories'][number] | undefined,
-  began: number,
+  since: number,
 ): Promise<Ending> {
-  const fetched = await run.step('fetch', () =>
-    steps.fetch(`Restore ${input.snapshot} into scratch and compare it with its manifest`, {
-      ...base,
-      snapshot: input.snapshot,
-      ...(input.databaseSnapshot ? { databaseSnapshot: input.databaseSnapshot } : {}),
-      into: 'scratch',
-      ...(asked ? { repository: asked.name } : input.repository ? { repository: input.repository } : {}),
-      ...(other && asked?.known ? { known: asked.known } : {}),
-    }),
+  let began = since;
+  const fetch = (snapshot: string, from: string | undefined, databases: string | undefined) =>
+    run.step('fetch', () =>
+      steps.fetch(`Restore ${snapshot} into scratch and compare it with its manifest`, {
+        ...base,
+        snapshot,
+        ...(databases ? { databaseSnapshot: databases } : {}),
+        into: 'scratch',
+        ...(from ? { repository: from } : {}),
+        ...(other && asked?.known ? { known: asked.known } : {}),
+      }),
+    );
+  const { snapshot, repository, databaseSnapshot } = await fetch(
+    input.snapshot,
+    asked?.name ?? input.repository,
+    input.databaseSnapshot,
   );
-  const { snapshot, repository, databaseSnapshot } = fetched;
   const older = databaseSnapshot ? ` with the databases of ${shortId(databaseSnapshot)}` : '';
-  const part = { ...base, snapshot: snapshot.id, repository, full: input.full };
-  const told = await run.step('check', () =>
-    steps.prove(`Run the checks of ${prepared.app}`, { ...part, boot: false }),
-  );
+  const prove = (name: string, summary: string, boot: boolean) =>
+    run.step(name, () => steps.prove(summary, { ...base, snapshot: snapshot.id, repository, full: input.full, boot }));
+  /** A run that was reset after its fetch has nothing of its own to look at. */
+  const proven = async (name: string, summary: string, boot: boolean) => {
+    const told = await prove(name, summary, boot);
+    if (!told.gone) return told;
+    began = Date.now();
+    await fetch(snapshot.id, repository, databaseSnapshot?.id);
+    const again = await prove(name, summary, boot);
+    if (!again.gone) return again;
+    throw failure('RestoreFailed', {
+      step: name,
+      host: base.host,
+      what: 'what was fetched is not there',
+      advice: 'start the restore test again',
+    });
+  };
+  const told = await proven('check', `Run the checks of ${prepared.app}`, false);
   const rtoSeconds = (Date.now() - began) / 1000;
   const checks: Check[] = [...told.checks];
   if ((other ?? prepared).boots && checks.every((check) => check.ok)) {
-    const booted = await run.step('boot', () =>
-      steps.prove(`Start ${prepared.app} in isolation and probe it`, { ...part, boot: true }),
-    );
+    const booted = await proven('boot', `Start ${prepared.app} in isolation and probe it`, true);
     checks.push(...booted.checks);
   }
   if (checks.length === 0)

@@ -1,5 +1,5 @@
 import { constants } from 'node:fs';
-import { access } from 'node:fs/promises';
+import { access, readFile } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { isFailure } from '../../src/core/failures.js';
 import type { ServiceSpec } from '../../src/core/plan.js';
@@ -18,9 +18,13 @@ const APPEAR_MS = 3_000;
 
 /**
  * Writes the pid, then becomes the program, in a session of its own and without our pipes. A program that forks and
- * writes its pid file itself overwrites ours.
+ * writes its pid file itself overwrites ours. Where somebody else has started it since the file was read (`$1`), theirs is kept.
  */
-const LAUNCH = 'umask 022; printf "%s\\n" $$ >"$0.new" && mv -f "$0.new" "$0" && exec "$@" </dev/null >/dev/null 2>&1';
+const LAUNCH = [
+  'umask 022; named=$1; shift; now=; { read -r now <"$0"; } 2>/dev/null',
+  'if [ -n "$now" ] && [ "$now" != "$named" ] && [ -e "/proc/$now" ]; then exit 0; fi',
+  'printf "%s\\n" $$ >"$0.new" && mv -f "$0.new" "$0" && exec "$@" </dev/null >/dev/null 2>&1',
+].join('\n');
 
 async function find(spec: Spec, ctx: Context): Promise<LiveProcess | undefined> {
   const found = await readPidFile(spec.pidFile, spec.start).catch((cause) => {
@@ -95,11 +99,13 @@ export const processService: Service<Spec> = {
   },
 
   async start(spec, units, ctx) {
-    if (!units.includes(spec.name) || (await find(spec, ctx))) return;
+    if (!units.includes(spec.name)) return;
+    const named = (await readFile(spec.pidFile, 'utf8').catch(() => '')).trim();
+    if (await find(spec, ctx)) return;
     if (await readPidFile(spec.pidFile, spec.start))
       ctx.note(`${spec.pidFile} named a younger process of somebody else; ${spec.name} was taken as stopped`);
     await ctx
-      .run('setsid', ['--fork', 'sh', '-c', LAUNCH, spec.pidFile, ...spec.start.argv], {
+      .run('setsid', ['--fork', 'sh', '-c', LAUNCH, spec.pidFile, named, ...spec.start.argv], {
         ...(spec.start.cwd ? { cwd: spec.start.cwd } : {}),
         ...(await commandEnv(spec.start, ctx)),
         timeoutMs: spec.start.timeoutMs,

@@ -18,11 +18,6 @@ const qualitys = resolve(process.env.FolderVideoQualitysPriv ?? './videos/qualit
 const path = resolve('database/database.sqlite');
 const RESOURCES_MS = 10_000;
 
-if (values['pid-file']) {
-  mkdirSync(dirname(values['pid-file']), { recursive: true });
-  writeFileSync(`${values['pid-file']}.own`, `${process.pid}\n`);
-  renameSync(`${values['pid-file']}.own`, values['pid-file']);
-}
 // VideoCMS never closes its database: nothing folds the write-ahead log in, whichever signal ends it.
 const db = existsSync(path) ? openDatabase(path) : undefined;
 for (const [signal, code] of [
@@ -145,13 +140,20 @@ const server = createServer(async (request, response) => {
   else response.end(reply.body);
 });
 
+/** Only whoever has the port says so: of two that were started at once the other one ends. */
+function writePid(file) {
+  mkdirSync(dirname(file), { recursive: true });
+  writeFileSync(`${file}.${process.pid}`, `${process.pid}\n`);
+  renameSync(`${file}.${process.pid}`, file);
+}
+
 await sleep(startMs);
+await new Promise((done) => server.listen({ port: Number(port), ...(host && { host }) }, done));
+if (values['pid-file']) writePid(values['pid-file']);
 // Every start writes, so two states are compared by content and never by bytes.
 const sample = () => query("INSERT INTO system_resources (created_at, cpu, mem) VALUES (datetime('now'), 0.1, 0.2)");
 await query('UPDATE qualities SET progress = 0 WHERE ready = 1')
   .then(sample)
   .catch(() => {});
 setInterval(() => sample().catch(() => {}), RESOURCES_MS).unref();
-server.listen({ port: Number(port), ...(host && { host }) }, () =>
-  console.log(`listening on ${host}:${server.address().port}`),
-);
+console.log(`listening on ${host}:${server.address().port}`);

@@ -40,6 +40,27 @@ test('a restore test whose checks pass writes a proof; one bad check makes it fa
   assert.equal(bad.calls.filter((name) => name === 'prove').length, 1, 'what failed its checks is not booted');
 });
 
+test('a restore test that was reset after its fetch fetches again, and no more than once', async (t) => {
+  if (skipWithoutServer(t, lab)) return;
+  const gone = { ...said('prove'), checks: [], sample: '', gone: true as const };
+  const checks = [{ name: 'segments', ok: true, evidence: '9 are there' }];
+  let asked = 0;
+  const once = mockSteps({
+    prove: async () => (asked++ === 0 ? gone : { ...said('prove'), checks, sample: '1/12' }),
+  });
+  const report = await lab.run('restoreTest', { site: 'cms' }, once.steps, reportOf);
+  assert.equal(report.outcome, 'completed');
+  assert.deepEqual(
+    once.calls.filter((name) => name === 'fetch' || name === 'prove'),
+    ['fetch', 'prove', 'fetch', 'prove'],
+  );
+  const never = await lab.run('restoreTest', { site: 'cms' }, mockSteps({ prove: async () => gone }).steps, reportOf);
+  assert.deepEqual(
+    never.failures.map(({ type }) => type),
+    ['RestoreFailed'],
+  );
+});
+
 test('verify goes through all repositories and is partial where one fails', async (t) => {
   if (skipWithoutServer(t, lab)) return;
   const repositories = ['nas', 'offsite'].map((name) => ({ name, engine: 'archive', offsite: false, prunes: '' }));

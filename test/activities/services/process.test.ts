@@ -66,6 +66,26 @@ test('a program that forks and writes its pid file itself is followed', async ()
   await rm(root, { recursive: true });
 });
 
+test('whoever was started by somebody else at the same moment stays known', async () => {
+  const root = await mkdtemp(join(tmpdir(), 'holdfast-process-'));
+  const ctx = await testContext();
+  const { spec, units, dir } = await site(root, 'twice', ['sh', APP, 'DIR']);
+  const theirs = spawn('sh', [APP, dir], { cwd: dir, stdio: 'ignore' });
+  const racing: typeof ctx = {
+    ...ctx,
+    run: async (program, ...rest) => {
+      // After the look that found nobody, and before the program is started.
+      if (program === 'setsid') await writeFile(join(dir, 'pid'), `${theirs.pid}\n`);
+      return ctx.run(program, ...rest);
+    },
+  };
+  await services.process.start(spec, units, racing);
+  assert.equal(await pidOf(dir), theirs.pid);
+  await services.process.stop(spec, units, ctx);
+  assert.equal((await services.process.status(spec, ctx)).units[0]?.running, false);
+  await rm(root, { recursive: true });
+});
+
 test("a stale pid file never leads to somebody else's process", async () => {
   const root = await mkdtemp(join(tmpdir(), 'holdfast-process-'));
   const ctx = await testContext();
