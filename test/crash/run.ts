@@ -1,11 +1,13 @@
 import { parseArgs } from 'node:util';
 import { buildLab } from '../support/lab-build.js';
+import { playApps } from './app-run.js';
 import { type Case, nameOf, randomCase } from './cases.js';
 import { type Arena, openArena, type Played, play, summary } from './play.js';
 
 /*
  * `npm run crash -- --seed N --cases N`: random cases, each in a lab with a Temporal of its own. A case that fails prints the
- * line that plays it again. Exit code 0 only where every case held.
+ * line that plays it again. Exit code 0 only where every case held. With --app (seafile, apiscp, mediagit, varasto, generic,
+ * mysql, all) they are cases of that application.
  */
 
 const { values } = parseArgs({
@@ -13,6 +15,7 @@ const { values } = parseArgs({
     seed: { type: 'string', default: '1' },
     cases: { type: 'string', default: '100' },
     case: { type: 'string' },
+    app: { type: 'string' },
     labs: { type: 'string', default: '4' },
     json: { type: 'boolean', default: false },
   },
@@ -22,6 +25,11 @@ const indexes = values.case === undefined ? [...Array(Number(values.cases)).keys
 if (![seed, ...indexes].every(Number.isInteger)) {
   console.error('crash: --seed, --cases and --case take whole numbers');
   process.exit(2);
+}
+
+if (values.app !== undefined) {
+  const held = await playApps({ app: values.app, seed, indexes, labs: Number(values.labs) });
+  process.exit(held ? 0 : 1);
 }
 
 const built = await buildLab();
