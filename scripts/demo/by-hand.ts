@@ -1,6 +1,6 @@
 import { execFile } from 'node:child_process';
 import { promisify } from 'node:util';
-import { now, until } from './clock.js';
+import { now, PATIENCE_MS, until } from './clock.js';
 import type { Site } from './site.js';
 import type { Visitors } from './visitors.js';
 
@@ -34,7 +34,7 @@ async function measured(visitors: Visitors, script: string): Promise<number> {
   const started = now();
   await until(
     'the site after its start by hand',
-    30_000,
+    PATIENCE_MS,
     () => (visitors.answered.marks.at(-1) ?? 0) > started || undefined,
   );
   return Math.max(0, ...(await visitors.outages(from, now())));

@@ -3,6 +3,9 @@ export const now = (): number => performance.timeOrigin + performance.now();
 
 export const sleep = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms));
 
+/** Limit of a wait for what this machine alone does: a cold and busy one took more than a minute to a worker's first poll. */
+export const PATIENCE_MS = 300_000;
+
 /** A site that answers within this is up. */
 const SLOW_MS = 250;
 

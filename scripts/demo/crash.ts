@@ -3,7 +3,7 @@ import { readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { startBackup } from '../../src/client/start.js';
-import { now, sleep, until } from './clock.js';
+import { now, PATIENCE_MS, sleep, until } from './clock.js';
 import type { Facts } from './facts.js';
 import { finished } from './runs.js';
 import type { Stage } from './stage.js';
@@ -17,7 +17,7 @@ export async function crash(stage: Stage): Promise<Facts['crash'] & { url: strin
   await sleep(1000);
   const from = now();
   const handle = await startBackup(client, { site: 'cms', reason: 'demo: its worker is killed' });
-  await until('the site to go down', 60_000, () => visitors.status() !== 200 || undefined);
+  await until('the site to go down', PATIENCE_MS, () => visitors.status() !== 200 || undefined);
   const worker = stage.worker();
   const gone = new Promise((resolve) => worker.once('exit', resolve));
   worker.kill('SIGKILL');

@@ -15,7 +15,10 @@ const interrupted = new Promise<void>((resolve) => {
 });
 
 const began = now();
-const stage = await setStage(say);
+const stage = await setStage(say).catch((error) => {
+  say(`the demo failed: ${error.message}`);
+  process.exit(1);
+});
 try {
   const told = tell(stage, say);
   told.catch(() => {});

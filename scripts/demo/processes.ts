@@ -1,6 +1,7 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { createWriteStream } from 'node:fs';
+import { readdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
@@ -41,4 +42,14 @@ export async function end(child: ChildProcess | undefined): Promise<void> {
   const timer = setTimeout(() => child.kill('SIGKILL'), 10_000);
   await closed;
   clearTimeout(timer);
+}
+
+/** The last lines of each log in the demo's directory: why something did not start. */
+export async function lastWords(dir: string): Promise<string[]> {
+  const logs = (await readdir(dir)).filter((name) => name.endsWith('.log'));
+  const tails = logs.map(async (log) => {
+    const lines = (await readFile(join(dir, log), 'utf8')).trim().split('\n').slice(-5);
+    return lines.map((line) => `${log}: ${line}`);
+  });
+  return (await Promise.all(tails)).flat();
 }

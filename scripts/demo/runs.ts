@@ -1,9 +1,10 @@
+import type { ChildProcess } from 'node:child_process';
 import type { Client, WorkflowHandle } from '@temporalio/client';
 import { reportOf } from '../../src/client/follow.js';
 import type { RunHandle } from '../../src/client/start.js';
 import type { Progress, Report } from '../../src/core/report.js';
 import { runUrl } from '../../worker/dev-server.js';
-import { now, until } from './clock.js';
+import { now, PATIENCE_MS, until } from './clock.js';
 
 export interface Finished {
   report: Report;
@@ -42,7 +43,7 @@ export async function approve(handle: RunHandle, site: string): Promise<void> {
     () => true,
     () => true,
   );
-  const asks = until('the restore’s question', 60_000, async () => {
+  const asks = until('the restore’s question', PATIENCE_MS, async () => {
     const progress = await handle.query<Progress>('progress').catch(() => undefined);
     return progress?.waitsFor;
   });
@@ -51,9 +52,10 @@ export async function approve(handle: RunHandle, site: string): Promise<void> {
   await (handle as WorkflowHandle).executeUpdate('approve', { args: [{ site, snapshot: captureId, by: 'the demo' }] });
 }
 
-/** Waits until a worker polls for that host's steps. */
-export async function workerReady(client: Client, queue: string): Promise<void> {
-  await until('a worker', 60_000, async () => {
+/** Waits until the worker polls for that host's steps; throws as soon as it ends instead. */
+export async function workerReady(client: Client, queue: string, worker: ChildProcess): Promise<void> {
+  await until('the worker', PATIENCE_MS, async () => {
+    if (worker.exitCode !== null || worker.signalCode !== null) throw new Error('the worker ended at its start');
     const { pollers } = await client.workflowService.describeTaskQueue({
       namespace: client.options.namespace,
       taskQueue: { name: queue },

@@ -4,7 +4,7 @@ import { basename, dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import { freePorts } from '../../worker/free-ports.js';
-import { until } from './clock.js';
+import { PATIENCE_MS, until } from './clock.js';
 
 const run = promisify(execFile);
 const SAMPLE = fileURLToPath(new URL('../../examples/videocms/', import.meta.url));
@@ -83,7 +83,7 @@ export async function createSite(root: string): Promise<Site> {
       if (await isServer(pid, app)) process.kill(pid, 'SIGINT');
     },
     healthy: () =>
-      until('the sample site', 30_000, async () => {
+      until('the sample site', PATIENCE_MS, async () => {
         const status = await read(AbortSignal.timeout(1000)).catch(() => 0);
         return status === 200 ? status : undefined;
       }).then(() => {}),

@@ -10,8 +10,8 @@ import { findProgram } from '../../activities/tools/programs.js';
 import { connect } from '../../src/client/connect.js';
 import { DEFAULT_HOST, hostQueue } from '../../src/core/names.js';
 import { type DevServer, findTemporal, startDevServer } from '../../worker/dev-server.js';
-import { until } from './clock.js';
-import { end, startHoldfast } from './processes.js';
+import { PATIENCE_MS, until } from './clock.js';
+import { end, lastWords, startHoldfast } from './processes.js';
 import { workerReady } from './runs.js';
 import { createSite, type Site } from './site.js';
 import { startVisitors, type Visitors } from './visitors.js';
@@ -43,8 +43,9 @@ export async function setStage(say: (line: string) => void): Promise<Stage> {
   try {
     return await build(dir, undo, strike, say);
   } catch (error) {
+    const said = await lastWords(dir);
     await strike(false);
-    throw error;
+    throw new Error([error instanceof Error ? error.message : error, ...said].join('\n'));
   }
 }
 
@@ -78,14 +79,14 @@ async function build(
   await site.start();
   undo.push(site.stop);
   const opened = await openState(state);
-  await until('the watchdog', 30_000, () => watchdogAlive(opened));
+  await until('the watchdog', PATIENCE_MS, () => watchdogAlive(opened));
   const environment = { TEMPORAL_ADDRESS: server.address, TEMPORAL_NAMESPACE: namespace };
   const args = ['worker', '--config', config, '--state-dir', state, '--host', DEFAULT_HOST];
   let worker = startHoldfast(dir, environment, 'worker.log', args);
   undo.push(() => end(worker));
   const client = await connect({ address: server.address, namespace });
   undo.push(() => client.connection.close());
-  await Promise.all([site.healthy(), workerReady(client, hostQueue(DEFAULT_HOST))]);
+  await Promise.all([site.healthy(), workerReady(client, hostQueue(DEFAULT_HOST), worker)]);
   const visitors = startVisitors(site.write, site.read);
   await visitors.pause();
   undo.push(visitors.stop);

@@ -3,7 +3,7 @@ import { copyFile, mkdir, readdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { startRestore } from '../../src/client/start.js';
-import { now, until } from './clock.js';
+import { now, PATIENCE_MS, until } from './clock.js';
 import type { Facts } from './facts.js';
 import { approve, finished } from './runs.js';
 import { ask } from './site.js';
@@ -25,7 +25,7 @@ export async function wreck({ site, visitors }: Stage): Promise<Wrecked> {
   const folders = (await readdir(site.media)).sort();
   const half = folders.filter((_, n) => n % 2 === 0);
   await Promise.all(half.map((folder) => rm(join(site.media, folder), { recursive: true })));
-  const status = await until('the wrecked site’s answer', 5000, () =>
+  const status = await until('the wrecked site’s answer', PATIENCE_MS, () =>
     visitors.status() === 200 ? undefined : visitors.status(),
   );
   return { status, files };
