@@ -29,14 +29,34 @@ const CONFIG_PLACES = ['holdfast.yaml', '/etc/holdfast/holdfast.yaml'] as const;
 
 /** The three workers of a host: workflows, the steps that must never wait, and the steps that take long. */
 export async function createWorkers(options: WorkersOptions): Promise<Worker[]> {
-  const { connection, namespace } = options;
+  const { connection, namespace, transfers } = options;
   const client = new Client({ connection, namespace });
   const deps = await depsOf(options, client);
   await mustBeAlone(client, deps);
+  return workersAround({
+    ...{ connection, namespace, host: deps.host, identity: identityOf(deps) },
+    ...{ hostSteps: { ...hostSteps(deps) }, transferSteps: { ...transferSteps(deps) } },
+    ...(transfers === undefined ? {} : { transfers }),
+  });
+}
+
+interface Around {
+  connection: NativeConnection;
+  namespace: string;
+  identity: string;
+  host: string;
+  hostSteps: object;
+  transferSteps: object;
+  transfers?: number;
+}
+
+/** The workers of a host around its steps: the benchmark has steps of its own, which do nothing. */
+export async function workersAround(around: Around): Promise<Worker[]> {
+  const { connection, namespace, identity, host, transfers = 4 } = around;
   const common = {
     connection,
     namespace,
-    identity: identityOf(deps),
+    identity,
     maxHeartbeatThrottleInterval: HEARTBEAT_THROTTLE,
     defaultHeartbeatThrottleInterval: HEARTBEAT_THROTTLE,
     // Activities that start an application must not be cut off by a restart of the worker.
@@ -49,14 +69,14 @@ export async function createWorkers(options: WorkersOptions): Promise<Worker[]> 
     // The next step of a run whose worker has died waits so long for that worker, and the application may be down meanwhile.
     stickyQueueScheduleToStartTimeout: '1s',
   };
-  const host = { ...common, taskQueue: hostQueue(deps.host), activities: { ...hostSteps(deps) } };
+  const hosts = { ...common, taskQueue: hostQueue(host), activities: around.hostSteps };
   const transfer = {
     ...common,
-    taskQueue: transferQueue(deps.host),
-    activities: { ...transferSteps(deps) },
-    maxConcurrentActivityTaskExecutions: options.transfers ?? 4,
+    taskQueue: transferQueue(host),
+    activities: around.transferSteps,
+    maxConcurrentActivityTaskExecutions: transfers,
   };
-  return Promise.all([Worker.create(workflows), Worker.create(host), Worker.create(transfer)]);
+  return Promise.all([Worker.create(workflows), Worker.create(hosts), Worker.create(transfer)]);
 }
 
 async function depsOf({ namespace, configPath, stateDir, host }: WorkersOptions, client: Client): Promise<Deps> {

@@ -1,4 +1,5 @@
 import { execFile } from 'node:child_process';
+import { readFileSync, writeFileSync } from 'node:fs';
 import { performance } from 'node:perf_hooks';
 import { promisify } from 'node:util';
 import { Timeline } from '../demo/clock.js';
@@ -8,11 +9,13 @@ export const run = promisify(execFile);
 /** One line of the table: what Holdfast took, what it is held against, and how the two may differ. */
 export interface Row {
   what: string;
-  unit: 'ms' | 's' | 'events' | 'KB' | 'MB';
+  unit: 'ms' | 's' | 'events' | 'KB' | 'MB' | 'a second';
   ours: number[];
   theirs?: { name: string; values: number[] };
   /** Largest ratio (or largest value, where nothing is held against it) that is good enough. */
   target?: number;
+  /** Smallest value that is good enough. */
+  atLeast?: number;
 }
 
 export function median(values: readonly number[]): number {
@@ -23,6 +26,24 @@ export function median(values: readonly number[]): number {
 /** Ours to theirs, or ours alone. */
 export function figure({ ours, theirs }: Row): number {
   return theirs ? median(ours) / median(theirs.values) : median(ours);
+}
+
+export function missed(row: Row): boolean {
+  const { target = Number.POSITIVE_INFINITY, atLeast = Number.NEGATIVE_INFINITY } = row;
+  return !(figure(row) <= target && figure(row) >= atLeast);
+}
+
+const short = (value: number) => (value >= 100 ? String(Math.round(value)) : value.toFixed(2).replace(/\.?0+$/, ''));
+const raw = (numbers: readonly number[]) => numbers.map(short).join(' ');
+
+/** `full run: 7.5 s  restic by hand 7.3 s  1.03 times  within 1.05  (7.4 7.5 7.6 / 7.2 7.3 7.3)`. */
+export function text(row: Row): string {
+  const { what, unit, ours, theirs, target, atLeast } = row;
+  const against = theirs ? `  ${theirs.name} ${short(median(theirs.values))} ${unit}  ${short(figure(row))} times` : '';
+  const limit = target ?? atLeast;
+  const goal = limit === undefined ? '' : `  ${missed(row) ? 'MISSES' : 'within'} ${limit}`;
+  const numbers = ours.length > 1 ? `  (${raw(ours)}${theirs ? ` / ${raw(theirs.values)}` : ''})` : '';
+  return `${what}: ${short(median(ours))} ${unit}${against}${goal}${numbers}`;
 }
 
 export async function times(count: number, once: () => Promise<number>): Promise<number[]> {
@@ -36,6 +57,15 @@ export async function took(what: () => Promise<unknown>): Promise<number> {
   const began = performance.now();
   await what();
   return performance.now() - began;
+}
+
+/** The most memory that a process held while something was done, in MB, as the kernel noted it. */
+export async function peakMb(pid: number, what: () => Promise<unknown>): Promise<number> {
+  // Forgets the peak that it had before.
+  writeFileSync(`/proc/${pid}/clear_refs`, '5');
+  await what();
+  const kb = /VmHWM:\s+(\d+)/.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))?.[1];
+  return Number(kb) / 1024;
 }
 
 const EVERY_MS = 10;

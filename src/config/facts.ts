@@ -5,24 +5,31 @@ import type { SiteFacts } from '../apps/contract.js';
 
 /** More than that in one directory is media, of which no app needs each name. */
 const MOST_ENTRIES = 10_000;
+/** As many in all subdirectories together, shared among them: a thousand of a thousand files each must fit into memory. */
+const BELOW = { most: 100_000, fewestEach: 10 };
 
 /** What lies in a site's root and in its direct subdirectories; `deeper` are directories below those, and `volumes` come from the services. An unreadable directory has no entries: `prepare` reports it elsewhere. */
 export async function gatherFacts(
   root: string,
   volumes: SiteFacts['volumes'] = [],
   deeper: readonly string[] = [],
+  { most, fewestEach } = BELOW,
 ): Promise<SiteFacts> {
   const top = await entriesOf(root);
-  const below = await Promise.all(top.map((entry) => (entry.dir ? entriesOf(entry.path) : [])));
-  const more = await Promise.all(deeper.map((path) => entriesOf(join(root, path))));
-  return { entries: [...top, ...below.flat(), ...more.flat()], volumes };
+  const dirs = top.filter(({ dir }) => dir).map(({ path }) => path);
+  const each = Math.min(MOST_ENTRIES, Math.max(fewestEach, Math.floor(most / dirs.length)));
+  const entries = [...top];
+  // One after the other: what cannot be opened for want of descriptors would look empty.
+  for (const path of dirs) for (const entry of await entriesOf(path, each)) entries.push(entry);
+  for (const path of deeper) for (const entry of await entriesOf(join(root, path))) entries.push(entry);
+  return { entries, volumes };
 }
 
-async function entriesOf(dir: string): Promise<SiteFacts['entries']> {
+async function entriesOf(dir: string, most = MOST_ENTRIES): Promise<SiteFacts['entries']> {
   const found: SiteFacts['entries'] = [];
   try {
     for await (const entry of (await opendir(dir)) as AsyncIterable<Dirent>) {
-      if (found.length >= MOST_ENTRIES) break;
+      if (found.length >= most) break;
       found.push({ path: join(dir, entry.name), dir: entry.isDirectory() });
     }
   } catch {

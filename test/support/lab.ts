@@ -29,8 +29,6 @@ export interface LabOptions {
   built?: string;
   /** A Temporal of its own, with a database file, that can be killed and started again. */
   ownServer?: boolean;
-  /** Without the settings that make the dev server fast. */
-  untuned?: boolean;
   configure?: (config: ConfigObject, lab: { dir: string; site: LabSite }) => void;
 }
 
@@ -42,8 +40,8 @@ export interface Lab {
   restored: string;
   configPath: string;
   client: Client;
-  /** Set for a lab with a server of its own. */
-  server?: { kill: () => Promise<void>; start: () => Promise<void> };
+  /** Set for a lab with a server of its own; untuned it lacks the settings that make the dev server fast. */
+  server?: { kill: () => Promise<void>; start: (untuned?: boolean) => Promise<void> };
   site: LabSite;
   /** Location per repository: `nas` is restic's, `local` the archive's. */
   repositories: Record<string, string>;
@@ -76,10 +74,10 @@ export async function createLab(options: LabOptions = {}): Promise<Lab | string>
   const namespace = `lab-${randomBytes(4).toString('hex')}`;
   const dir = await mkdtemp(join(tmpdir(), 'holdfast-lab-'));
   const ports = await freePorts();
-  const launch = () =>
+  const launch = (untuned = false) =>
     startDevServer({
       ...{ temporal, namespace, headless: true },
-      ...(options.ownServer ? { ports, dbFile: join(dir, 'temporal.db'), untuned: options.untuned === true } : {}),
+      ...(options.ownServer ? { ports, dbFile: join(dir, 'temporal.db'), untuned } : {}),
     });
   let server = await launch();
   const [state, scratch, restored] = ['state', 'scratch', 'restored'].map((name) => join(dir, name)) as [
@@ -154,8 +152,8 @@ export async function createLab(options: LabOptions = {}): Promise<Lab | string>
               process.kill(server.pid ?? 0, 'SIGKILL');
               await server.stop();
             },
-            start: async () => {
-              server = await launch();
+            start: async (untuned) => {
+              server = await launch(untuned);
             },
           },
         }
