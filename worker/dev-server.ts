@@ -8,7 +8,7 @@ import type { Temporal } from './temporal-binary.js';
 
 export { findTemporal, type Temporal } from './temporal-binary.js';
 
-const START_LIMIT_MS = 30_000;
+const START_LIMIT_MS = 120_000;
 const STOP_LIMIT_MS = 10_000;
 
 /**

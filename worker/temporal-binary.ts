@@ -95,5 +95,7 @@ function entries(dir: string): string[] {
 
 function firstLine(error: unknown): string {
   const { stderr, message } = error as { stderr?: string; message: string };
-  return (stderr?.trim() || message).split('\n')[0] ?? '';
+  const line = (stderr?.trim() || message).split('\n')[0] ?? '';
+  // The SDK names its address, with all its parameters, twice.
+  return line.replace(/ for url \([^)]*\)/g, '');
 }
