@@ -1,5 +1,6 @@
 import { readFile, rm } from 'node:fs/promises';
 import { join } from 'node:path';
+import { isDeepStrictEqual } from 'node:util';
 import { z } from 'zod';
 import { exists } from './capture/copy.js';
 import type { Context } from './contracts.js';
@@ -29,8 +30,12 @@ export async function readAsides(state: StateDir, site: string): Promise<Aside[]
 }
 
 export async function noteAside(state: StateDir, site: string, aside: Aside): Promise<void> {
-  const others = (await readAsides(state, site)).filter(({ path }) => path !== aside.path);
-  await write(state, site, [...others, aside]);
+  const all = await readAsides(state, site);
+  const known = all.find(({ path }) => path === aside.path)?.databases ?? [];
+  const more = aside.databases ?? [];
+  const databases = [...known.filter((one) => !more.some((each) => isDeepStrictEqual(each, one))), ...more];
+  const others = all.filter(({ path }) => path !== aside.path);
+  await write(state, site, [...others, { ...aside, ...(databases.length > 0 ? { databases } : {}) }]);
 }
 
 /** Removes what has been kept long enough, and forgets what is gone. */

@@ -12,6 +12,11 @@ export function exchangeOf({ kind }: Pick<DatabaseSpec, 'kind'>): Exchangeable |
   return databases[kind].exchangeable as Exchangeable | undefined;
 }
 
+/** Whether what was dumped of it can take its place here. */
+export function canBeExchanged(spec: DatabaseSpec): boolean {
+  return exchangeOf(spec) !== undefined && !(spec.kind === 'command' && spec.load === undefined);
+}
+
 /** Removes what was staged, or all that carries the tag. A server that does not answer is asked again by a later run: false. */
 export async function clearExchanged(
   all: readonly Exchanged[],

@@ -1,5 +1,6 @@
 import { readdir, readFile, rm } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
+import { isDeepStrictEqual } from 'node:util';
 import { z } from 'zod';
 import { inTurn } from './capture/in-turn.js';
 import type { Context } from './contracts.js';
@@ -33,10 +34,13 @@ export async function noteTree(
   databases: Exchanged[] = [],
 ): Promise<void> {
   await inTurn(`trees ${site}`, async () => {
-    const others = (await readTrees(state, site)).filter((tree) => tree.path !== path);
+    const trees = await readTrees(state, site);
+    // What an earlier attempt loaded is still there.
+    const known = trees.find((tree) => tree.path === path)?.databases ?? [];
+    const all = [...known.filter((one) => !databases.some((each) => isDeepStrictEqual(each, one))), ...databases];
     await write(state, site, [
-      ...others,
-      { path, runId: firstRunId, at: new Date().toISOString(), ...(databases.length > 0 ? { databases } : {}) },
+      ...trees.filter((tree) => tree.path !== path),
+      { path, runId: firstRunId, at: new Date().toISOString(), ...(all.length > 0 ? { databases: all } : {}) },
     ]);
   });
 }
@@ -67,9 +71,14 @@ export async function clearTrees(
 
 /** Removes a tree and those of its attempts (`<tree>-<attempt>`). */
 export async function removeTree(path: string): Promise<void> {
+  await removeAttempts(path);
+  await rm(path, { recursive: true, force: true });
+}
+
+/** Removes what attempts at a tree left, and never the tree. */
+export async function removeAttempts(path: string): Promise<void> {
   for (const name of await readdir(dirname(path)).catch(() => []))
-    if (name === basename(path) || name.startsWith(`${basename(path)}-`))
-      await rm(join(dirname(path), name), { recursive: true, force: true });
+    if (name.startsWith(`${basename(path)}-`)) await rm(join(dirname(path), name), { recursive: true, force: true });
 }
 
 async function readTrees(state: StateDir, site: string): Promise<Trees> {

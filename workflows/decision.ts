@@ -26,6 +26,8 @@ const MORE_SECTIONS = 2;
 export class Decisions {
   private decision: Decision | undefined;
   private asking = false;
+  /** Why only a rollback can be answered. */
+  private lost: string | undefined;
 
   constructor(private readonly site: string) {
     setHandler(
@@ -77,8 +79,11 @@ export class Decisions {
     ]);
     this.decision = undefined;
     this.asking = true;
-    run.waitsFor(`a decision about ${operation}: keep what it left, or roll back (${why})`);
-    run.progress.decide = [...ACTIONS];
+    this.lost = asked.lost;
+    if (asked.lost !== undefined) note(run, [asked.lost]);
+    const choice = asked.lost === undefined ? 'keep what it left, or roll back' : `roll back, as ${asked.lost}`;
+    run.waitsFor(`a decision about ${operation}: ${choice} (${why})`);
+    run.progress.decide = ACTIONS.filter((action) => action === 'rollBack' || asked.lost === undefined);
     const inTime = await condition(() => this.decision !== undefined, PATIENCE).finally(() => {
       this.asking = false;
       delete run.progress.decide;
@@ -118,6 +123,7 @@ export class Decisions {
       failure('NotApproved', { step: 'ask', host: 'holdfast', what, advice });
     if (!this.asking) throw refuse('nothing is to be decided yet', 'wait for the prompt');
     if (this.decision) throw refuse('it was decided a moment ago', 'see what comes of it');
+    if (decision?.action === 'keep' && this.lost !== undefined) throw refuse(this.lost, 'answer with rollBack');
     const fits =
       typeof decision?.site === 'string' &&
       formatAddress(parseAddress(decision.site)) === formatAddress(parseAddress(this.site)) &&

@@ -106,7 +106,9 @@ export const mysqlExchange: Exchangeable<MysqlSpec> = {
       const has = await state(spec, tag, server);
       for (const schema of spec.schemas) {
         const [live, gone, comes] = [has(schema), has(aside(schema)), has(staged(schema))];
-        const old = before.tables[schema]?.filter((table) => live.has(table) && !gone.has(table)) ?? [];
+        const [was, now] = [before.tables[schema] ?? [], incoming.tables[schema] ?? []];
+        // Also what somebody made since: a repeat must come to an end, and what is aside is kept.
+        const old = [...live].filter((table) => !gone.has(table) && (was.includes(table) || !now.includes(table)));
         const fresh = incoming.tables[schema]?.filter((table) => comes.has(table)) ?? [];
         moves.push(
           ...renames([
@@ -141,7 +143,7 @@ export const mysqlExchange: Exchangeable<MysqlSpec> = {
             .map((table) => `DROP TABLE ${sqlName(staged(schema))}.${sqlName(table)};`),
           ...renames([
             ...back.map((table) => ({ table, from: schema, to: staged(schema) })),
-            ...old.filter((table) => gone.has(table)).map((table) => ({ table, from: aside(schema), to: schema })),
+            ...[...gone].map((table) => ({ table, from: aside(schema), to: schema })),
           ]),
         );
       }

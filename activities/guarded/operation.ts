@@ -1,5 +1,9 @@
-import type { OperationSpec, Plan } from '../../src/core/plan.js';
+import { type OperationSpec, type Plan, pathOf } from '../../src/core/plan.js';
 import type { Context } from '../contracts.js';
+import { touches } from './shelter-tree.js';
+
+/** How many times the cap of a backup a change gets that loads databases. */
+const LOADS = 4;
 
 /** How often a check is asked, and how long between. */
 export const TRIES = 3;
@@ -17,6 +21,8 @@ export function capOf(plan: Plan, name: string | undefined): number {
   const operation = name === undefined ? undefined : plan.operations[name];
   if (!operation) return plan.limits.downtimeMs;
   const { check } = operation;
+  // It is loaded once more before the operation begins, which takes longer than the dump.
+  const loads = plan.databases.some((spec) => pathOf(spec) === undefined && touches(operation, spec.name));
   const checkMs = check && 'command' in check ? check.command.timeoutMs + PAUSE_MS : 0;
-  return plan.limits.downtimeMs + operation.run.timeoutMs + 2 * TRIES * checkMs;
+  return plan.limits.downtimeMs * (loads ? LOADS : 1) + operation.run.timeoutMs + 2 * TRIES * checkMs;
 }

@@ -8,7 +8,8 @@ import { diskIn } from '../capture/disk.js';
 import { LISTS, listOf, MANIFEST } from '../capture/layout.js';
 import { writeLines } from '../capture/lines.js';
 import { walk } from '../capture/walk.js';
-import type { Fence } from '../contracts.js';
+import type { Context, Fence } from '../contracts.js';
+import { type Exchanged, exchangeOf } from '../exchanged.js';
 import { writeDurable } from '../site/durable.js';
 import type { PlannedEnv } from '../step.js';
 
@@ -33,7 +34,7 @@ export async function makeShelter(
   const sets = [];
   for (const set of plan.fileSets.filter(({ name }) => touches(operation, name)))
     if (await exists(set.root)) sets.push(set);
-  const databases = capture.databases.filter(({ name, path }) => path !== undefined && touches(operation, name));
+  const databases = capture.databases.filter(({ name }) => touches(operation, name));
   const manifest: Manifest = {
     ...capture,
     databases,
@@ -45,7 +46,7 @@ export async function makeShelter(
   // After the sets: a copy of the whole root removes what it does not know.
   await mkdir(join(site, ABOUT, LISTS), { recursive: true, mode: 0o700 });
   for (const set of sets) if (set.include.length > 0) await listSet(set, site);
-  for (const entry of databases) await shelterDatabase(entry, site, manifest, fence, env);
+  for (const entry of databases) if (entry.path !== undefined) await shelterDatabase(entry, site, manifest, fence, env);
   await writeDurable(join(site, ABOUT, MANIFEST), JSON.stringify(manifest));
   return manifest;
 }
@@ -71,6 +72,22 @@ async function listSet(set: FileSetSpec, site: string): Promise<void> {
     for await (const line of walk(set, () => {})) yield JSON.stringify(line);
   }
   await writeLines(join(site, ABOUT, listOf(set.name)), texts());
+}
+
+/** Loads the capture's databases that live in servers beside the live ones, each program at the section's epoch. */
+export async function shelterServed(
+  served: readonly Exchanged[],
+  { databases, staging }: Manifest,
+  fence: Fence | undefined,
+  ctx: Context,
+): Promise<void> {
+  const fenced: Context = fence
+    ? { ...ctx, run: (program, args, options) => ctx.run(program, args, { ...options, fence }) }
+    : ctx;
+  for (const { spec, tag } of served) {
+    const entry = databases.find(({ name }) => name === spec.name);
+    if (entry) await exchangeOf(spec)?.stage(spec, join(staging, entry.file), tag, fenced);
+  }
 }
 
 /** A link is enough where the capture lies on the same disk: nobody writes into a dump. */

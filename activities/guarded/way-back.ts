@@ -7,6 +7,7 @@ import { type FileSetSpec, type OperationSpec, type Plan, pathOf } from '../../s
 import { ABOUT } from '../capture/arrange.js';
 import { exists } from '../capture/copy.js';
 import { databases } from '../databases/index.js';
+import { Exchanged } from '../exchanged.js';
 import type { UndoStep } from '../site/api.js';
 import { writeDurable } from '../site/durable.js';
 import type { Exchange } from '../steps/exchanges.js';
@@ -28,6 +29,8 @@ const WayBack = z.strictObject({
   mixed: z.array(z.strictObject({ path: z.string(), to: z.string(), keep: z.array(z.string()) })),
   /** What the plan names and was not there. */
   absent: z.array(z.strictObject({ path: z.string(), to: z.string() })),
+  /** Loaded beside the live ones, in their servers. */
+  databases: z.array(Exchanged).default([]),
 });
 export type WayBack = z.infer<typeof WayBack>;
 
@@ -48,6 +51,7 @@ export async function wayBack(
   operation: OperationSpec,
   aside: string,
   ours: readonly string[],
+  served: readonly Exchanged[] = [],
 ): Promise<WayBack> {
   const to = (path: string) => join(aside, belowRoot(plan.root, path));
   const trees = plan.fileSets.filter(({ name, include }) => include.length === 0 && touches(operation, name));
@@ -72,6 +76,7 @@ export async function wayBack(
       }),
     ),
     absent: absent.map((path) => ({ path, to: to(path) })),
+    databases: [...served],
   };
 }
 
@@ -94,7 +99,7 @@ function untouched(plan: Plan, operation: OperationSpec): string[] {
 }
 
 /** As an undo list, replayed from its end: logs beside a database go before the database comes back, else they would be replayed into it. */
-export function undoOf({ exchanges, mixed, absent }: WayBack): UndoStep[] {
+export function undoOf({ exchanges, mixed, absent, databases }: WayBack): UndoStep[] {
   return [
     ...exchanges.flatMap(({ live, aside, incoming = '', sidecars }): UndoStep[] => [
       { kind: 'rename', from: live, to: incoming, aside },
@@ -102,6 +107,7 @@ export function undoOf({ exchanges, mixed, absent }: WayBack): UndoStep[] {
     ]),
     ...mixed.map((dir): UndoStep => ({ kind: 'sweep', ...dir })),
     ...absent.map(({ path, to }): UndoStep => ({ kind: 'clear', path, to, unless: to })),
+    ...databases.map((one): UndoStep => ({ kind: 'bringIn', ...one })),
   ];
 }
 
@@ -141,6 +147,12 @@ export async function toAfter({ aside: from, exchanges, mixed, absent }: WayBack
         back.push(await turned(join(path, name), join(to, name)));
   for (const { path, to } of absent) if (await exists(to)) back.push(await turned(path, to));
   return back;
+}
+
+/** Why what an operation left cannot come back once a rollback has put it aside in a server. */
+export function cannotReturn({ databases }: WayBack): string {
+  const names = databases.map(({ spec }) => spec.name).join(', ');
+  return `what it left in ${names} is kept in the server for 7 days, and is put back by hand`;
 }
 
 const sidecarIn = (aside: string, path: string): string => join(dirname(aside), basename(path));

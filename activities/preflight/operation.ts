@@ -1,18 +1,21 @@
 import { lstat } from 'node:fs/promises';
 import { type Plan, pathOf } from '../../src/core/plan.js';
 import { diskIn, diskOf } from '../capture/disk.js';
+import { canBeExchanged } from '../exchanged.js';
 import { operationOf } from '../guarded/operation.js';
 import { touches } from '../guarded/shelter-tree.js';
 import { checkCommand } from '../services/commands.js';
+import { watchdogKnows } from '../site/watchdog-knows.js';
 import type { Env } from '../step.js';
 import { homeOf } from '../steps/fetch-place.js';
+import { mustOutlive } from '../steps/served.js';
 import { spaceFor } from './space.js';
 
 /**
- * An operation is known, can be run, and all that it may change can be brought back by renames: looked at before anything
- * stops. `bytes` is what a second copy of databases and mutable sets takes.
+ * An operation is known, can be run, and all that it may change can be brought back, by renames or by a database's own exchange: looked at before
+ * anything stops. `bytes` is what a second copy of databases and mutable sets takes.
  */
-export async function preflightOperation(plan: Plan, name: string, bytes: number, { ctx }: Env): Promise<void> {
+export async function preflightOperation(plan: Plan, name: string, bytes: number, { ctx, deps }: Env): Promise<void> {
   const operation = operationOf(plan, name, ctx);
   const parts = [...plan.databases, ...plan.fileSets];
   const unknown = operation.touches?.filter((part) => !parts.some((each) => each.name === part)) ?? [];
@@ -29,12 +32,20 @@ export async function preflightOperation(plan: Plan, name: string, bytes: number
   const away = async (path: string) => (await lstat(path).catch(() => undefined)) && (await diskOf(path)) !== disk;
   for (const spec of plan.databases.filter(mine)) {
     const path = pathOf(spec);
-    if (path === undefined)
-      throw ctx.fail('RestoreRefused', `database ${spec.name} lives in a server and could not be rolled back`, {
-        advice: `leave it out of operations.${name}.touches and back it up before, or do it by hand`,
-      });
-    if (await away(path)) throw elsewhere(spec.name);
+    if (path === undefined) {
+      if (!canBeExchanged(spec))
+        throw ctx.fail(
+          'RestoreRefused',
+          `nothing here could load what was dumped of ${spec.name}, so it could not be rolled back`,
+          {
+            advice: `${spec.kind === 'command' ? 'give it a load command, or leave' : 'leave'} it out of operations.${name}.touches and back it up before`,
+          },
+        );
+      mustOutlive(spec, plan, ctx);
+    } else if (await away(path)) throw elsewhere(spec.name);
   }
+  const served = plan.databases.filter((spec) => mine(spec) && pathOf(spec) === undefined);
+  await watchdogKnows(served, deps.state, ctx);
   for (const set of plan.fileSets.filter(mine)) if (await away(set.root)) throw elsewhere(set.name);
   await spaceFor("the site's disk", home, bytes, plan, ctx);
 

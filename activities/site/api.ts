@@ -30,6 +30,8 @@ export const UndoStep = z.discriminatedUnion('kind', [
   z.strictObject({ kind: z.literal('sweep'), path: z.string(), to: z.string(), keep: z.array(z.string()) }),
   /** A database in a server was exchanged under this tag: the one put aside comes back. Needs nothing but this, its server and the spec's secrets. */
   z.strictObject({ kind: z.literal('database'), spec: DatabaseSpec, tag: z.string() }),
+  /** A database in a server was loaded beside the live one under this tag, before an operation: it takes the live one's place, which goes aside. */
+  z.strictObject({ kind: z.literal('bringIn'), spec: DatabaseSpec, tag: z.string() }),
 ]);
 export type UndoStep = z.infer<typeof UndoStep>;
 

@@ -214,7 +214,7 @@ async function stopAll(record: SiteRecord, ctx: Context): Promise<void> {
   }
   await assertStopped(
     record.services,
-    record.undo.flatMap((step) => (step.kind === 'database' ? [] : step.kind === 'rename' ? step.from : step.path)),
+    record.undo.flatMap((step) => ('spec' in step ? [] : step.kind === 'rename' ? step.from : step.path)),
     ctx,
   );
 }

@@ -9,7 +9,7 @@ import type { StateDir, UndoStep } from './api.js';
 import { syncDirectory, writeDurable } from './durable.js';
 import type { SitePaths } from './record.js';
 import { endSection } from './strays.js';
-import { takeBack } from './take-back.js';
+import { undoServed } from './take-back.js';
 
 /** How often what holds the lock is ended before it counts as immortal (uninterruptible sleep on a dead disk). */
 const ROUNDS = 5;
@@ -111,8 +111,8 @@ done`;
  */
 export async function replayUndo(fence: Fence, undo: UndoStep[], ctx: Context): Promise<void> {
   for (const step of undo.toReversed()) {
-    if (step.kind === 'database') {
-      await takeBack(step.spec, step.tag, fence, ctx);
+    if (step.kind === 'database' || step.kind === 'bringIn') {
+      await undoServed(step, fence, ctx);
       continue;
     }
     const [script, from, to, ...more] = scriptOf(step);
@@ -129,7 +129,7 @@ export async function replayUndo(fence: Fence, undo: UndoStep[], ctx: Context): 
 }
 
 function scriptOf(
-  step: Exclude<UndoStep, { kind: 'database' }>,
+  step: Exclude<UndoStep, { kind: 'database' | 'bringIn' }>,
 ): [script: string, from: string, to: string, ...more: string[]] {
   if (step.kind === 'clear') return [CLEAR, step.path, step.to, step.unless];
   if (step.kind === 'sweep') return [SWEEP, step.path, step.to, ...step.keep];

@@ -9,7 +9,7 @@ import { MANIFEST, stagingOf } from '../capture/layout.js';
 import { readManifest } from '../capture/seal.js';
 import { walk } from '../capture/walk.js';
 import type { Deps } from '../deps.js';
-import { readWayBack } from '../guarded/way-back.js';
+import { cannotReturn, readWayBack } from '../guarded/way-back.js';
 import { notifyAll } from '../notify/index.js';
 import { once } from '../site/journal.js';
 import { type PlannedEnv, planned } from '../step.js';
@@ -35,7 +35,8 @@ export const ask = (deps: Deps) =>
     if ((await guard.read()).holder?.firstRunId === holder.firstRunId)
       await rm(stagingOf(deps.state, plan.site), { recursive: true, force: true });
     await guard.release(holder, ctx);
-    return { said: `asked what to do: ${said}`, changes };
+    const lost = input.running === 'before' ? await beyondReach(input, env) : undefined;
+    return { said: `asked what to do: ${said}`, changes, ...(lost === undefined ? {} : { lost }) };
 
     function unseen(): string[] {
       ctx.signal.throwIfAborted();
@@ -52,6 +53,13 @@ async function keepForAWeek({ changeId }: AskInput, { plan, deps, holder }: Plan
   const { aside } = await readWayBack(siteIn(tree));
   const known = (await readAsides(deps.state, plan.site)).find(({ path }) => path === aside);
   if (known) await noteAside(deps.state, plan.site, { ...known, at: new Date().toISOString() });
+}
+
+/** A database in a server is brought back to where it was, and no further: its names say which tables were there before. */
+async function beyondReach({ changeId }: AskInput, { plan }: PlannedEnv): Promise<string | undefined> {
+  const tree = besideTree(await homeOf(plan), plan, runTag({ firstRunId: changeId }));
+  const way = await readWayBack(siteIn(tree)).catch(() => undefined);
+  return way && way.databases.length > 0 ? cannotReturn(way) : undefined;
 }
 
 async function newer({ changeId }: AskInput, { plan, ctx }: PlannedEnv): Promise<string[]> {

@@ -8,7 +8,8 @@ import { isFailure } from '../../src/core/failures.js';
 import type { Plan } from '../../src/core/plan.js';
 import type { Report, StepResult } from '../../src/core/report.js';
 import type { FinishInput } from '../api.js';
-import { dropOldAsides } from '../aside.js';
+import { dropAside, dropOldAsides } from '../aside.js';
+import { exists } from '../capture/copy.js';
 import { isLeftover, stagingOf } from '../capture/layout.js';
 import type { Context } from '../contracts.js';
 import type { Deps } from '../deps.js';
@@ -18,7 +19,7 @@ import { once } from '../site/journal.js';
 import { type Env, type PlannedEnv, step } from '../step.js';
 import { withSignal } from '../tools/context.js';
 import { clearTrees, removeTree } from '../trees.js';
-import { besideTree, homeOf, runTag, scratchTree } from './fetch-place.js';
+import { besideTree, homeOf, rolledBackTree, runTag, scratchTree } from './fetch-place.js';
 import { findSite } from './find-site.js';
 
 /**
@@ -59,6 +60,11 @@ async function clearFetched(report: Report, { deps, guard, holder, plan, ctx }: 
     const run = runTag({ firstRunId });
     for (const tree of [scratchTree(plan, deps, run), besideTree(home, plan, run)]) await removeTree(tree);
     await clearTrees(deps.state, plan.site, { firstRunId }, ctx);
+  }
+  // What it changed in a server was noted before it began, and nothing of it was put aside.
+  if (report.workflow === 'guardedChange' && !report.rolledBack && ['completed', 'partial'].includes(report.outcome)) {
+    const path = rolledBackTree(home, plan, runTag({ firstRunId: report.runId }));
+    if (!(await exists(path))) await dropAside(deps.state, plan.site, path, ctx);
   }
   await dropOldAsides(deps.state, plan.site, ctx);
 }

@@ -33,25 +33,30 @@ export function servedOf(
       throw ctx.fail('RestoreRefused', `${name} can only be taken in by its application`, {
         advice: 'restore it into a directory (--target) and import it there; name the other parts with --only',
       });
-    const container = 'container' in spec ? spec.container : undefined;
-    const isStopped = plan.services.some(
-      (service) =>
-        service.kind === 'compose' &&
-        service.file === container?.file &&
-        service.project === container.project &&
-        service.services.includes(container.service),
-    );
-    if (isStopped)
-      throw ctx.fail(
-        'RestoreRefused',
-        `${container?.service} would be stopped with the application, and ${name} is in it`,
-        {
-          advice: 'leave it out of what the site stops',
-        },
-      );
+    mustOutlive(spec, plan, ctx);
     served.push({ spec, file: join(site, ABOUT, file) });
   }
   return served;
+}
+
+/** Throws RestoreRefused for a database whose server would be stopped with the application. */
+export function mustOutlive(spec: DatabaseSpec, plan: Pick<Plan, 'services'>, ctx: Context): void {
+  const container = 'container' in spec ? spec.container : undefined;
+  const isStopped = plan.services.some(
+    (service) =>
+      service.kind === 'compose' &&
+      service.file === container?.file &&
+      service.project === container.project &&
+      service.services.includes(container.service),
+  );
+  if (isStopped)
+    throw ctx.fail(
+      'RestoreRefused',
+      `${container?.service} would be stopped with the application, and ${spec.name} is in it`,
+      {
+        advice: 'leave it out of what the site stops',
+      },
+    );
 }
 
 export const taggedOf = (served: readonly Served[], tag: string): Exchanged[] =>

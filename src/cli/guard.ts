@@ -1,6 +1,6 @@
 import type { Command } from 'commander';
 import { formatDuration } from '../core/durations.js';
-import { type OperationSpec, type Plan, pathOf } from '../core/plan.js';
+import { type DatabaseSpec, type OperationSpec, type Plan, pathOf } from '../core/plan.js';
 import { type Call, type Cli, CliError } from './context.js';
 import { EXIT, type ExitCode } from './exit-codes.js';
 import { planOnHost } from './on-host.js';
@@ -49,9 +49,14 @@ function partsOf({ databases, fileSets }: Plan, { touches }: OperationSpec) {
     rolledBack: names(all.filter(mine)),
     linked: names(fileSets.filter((set) => mine(set) && set.change !== 'mutable')),
     notRolledBack: names(all.filter((part) => !mine(part))),
-    inServers: names(databases.filter((spec) => mine(spec) && pathOf(spec) === undefined)),
+    inServers: names(databases.filter((spec) => mine(spec) && served(spec) && comesBack(spec))),
+    refused: names(databases.filter((spec) => mine(spec) && served(spec) && !comesBack(spec))),
   };
 }
+
+const served = (spec: DatabaseSpec) => pathOf(spec) === undefined;
+/** An application's own export goes back by its own import alone, and a program's output by its load command. */
+const comesBack = (spec: DatabaseSpec) => spec.kind !== 'http' && !(spec.kind === 'command' && !spec.load);
 
 function lines({ run, check, writes, touches }: OperationSpec, parts: ReturnType<typeof partsOf>): string[] {
   const list = (names: string[]) => names.join(', ') || 'nothing';
@@ -69,7 +74,10 @@ function lines({ run, check, writes, touches }: OperationSpec, parts: ReturnType
       : []),
     ...(touches ? [`  stays       ${list(parts.notRolledBack)}`] : []),
     ...(parts.inServers.length > 0
-      ? [`  REFUSED     ${list(parts.inServers)}: in a server, and not to be rolled back`]
+      ? [`  loaded      ${list(parts.inServers)}: once more, beside the live one, before the operation begins`]
+      : []),
+    ...(parts.refused.length > 0
+      ? [`  REFUSED     ${list(parts.refused)}: nothing here could load what was dumped of it`]
       : []),
   ];
 }

@@ -27,14 +27,14 @@ const RUN = '01234567-89ab-cdef-0123-456789abcdef';
 const CAPTURE = '11111111-2222-3333-4444-555555555555';
 
 /** A site whose root is one set with holes in it, a set of media, and a file that may be absent. */
-async function site(operation: object = {}) {
+async function site(operation: object = {}, more: object[] = []) {
   const ctx = await testContext({ site: 'app' });
   const dir = await mkdtemp(join(tmpdir(), 'holdfast-guarded-'));
   const root = join(dir, 'app');
   const plan = Plan.parse({
     ...{ schema: 1, site: 'app', siteId: 'app', app: 'generic', host: 'local', root, uncovered: [], options: {} },
     services: [{ kind: 'none', name: 'none', stopTimeoutMs: 0 }],
-    databases: [{ kind: 'sqlite', name: 'app', path: join(root, 'data/app.db') }],
+    databases: [{ kind: 'sqlite', name: 'app', path: join(root, 'data/app.db') }, ...more],
     fileSets: [
       {
         name: 'files',
@@ -312,5 +312,95 @@ test('whoever is asked has a week from then on; a repeat of the question takes n
     const asked = (await env(3).run(ask(deps), { ...question, running: 'after' as const })) as Asked;
     assert.deepEqual([asked.changes, asked.notes.length], [[], 1]);
     assert.ok(existsSync(root));
+  });
+});
+
+/** A database that only programs reach: one file, dumped and loaded whole. */
+async function served() {
+  const file = join(await mkdtemp(join(tmpdir(), 'holdfast-served-')), 'rows');
+  await writeFile(file, 'old');
+  const dump = { argv: ['cat', file] };
+  const load = { argv: ['sh', '-c', `cat >${file}.new && mv ${file}.new ${file}`] };
+  return { file, rows: () => readFile(file, 'utf8'), lines: { kind: 'command', name: 'ledger', dump, load } };
+}
+
+test('a database in a server comes back with the files, whoever recovers; what the operation left there is kept and not put back by itself', async () => {
+  const { rows, file, lines } = await served();
+  const { ctx, plan, deps, base } = await site({}, [lines]);
+  await watched(deps.state, async () => {
+    const guard = openSite(deps.state, 'app');
+    await guard.hold(holder);
+    const { epoch } = await guard.arm(holder, { services: plan.services, capMs: 60_000 }, ctx);
+    const capture = { ...base, captureId: CAPTURE, epoch };
+    await env().run(dump(deps), capture);
+    await env().run(shelter(deps), { ...capture, undo: true });
+    assert.equal(await rows(), 'old', 'nothing is exchanged as long as nothing went wrong');
+    await writeFile(file, 'new');
+    await guard.ensureUp('recover', { epoch, withinMs: 10_000 }, ctx);
+    assert.equal(await rows(), 'old');
+    const [aside] = await readAsides(deps.state, 'app');
+    assert.equal(aside?.databases?.length, 1);
+    const kept = join(deps.state.work, 'cache/exchanges');
+    const before = readdirSync(kept, { recursive: true, encoding: 'utf8' }).find((name) => name.endsWith('before.out'));
+    assert.equal(await readFile(join(kept, before ?? ''), 'utf8'), 'new');
+    const asked = (await env().run(ask(deps), { ...base, said: 'why', running: 'before' as const })) as Asked;
+    assert.match(asked.lost ?? '', /what it left in ledger is kept in the server for 7 days/);
+    await guard.hold(holder);
+    const second = await guard.arm(holder, { services: plan.services, capMs: 60_000 }, ctx);
+    const keep = env().run(turn(deps), { ...base, epoch: second.epoch, to: 'after' as const });
+    await assert.rejects(keep, /put back by hand/);
+    assert.equal(await rows(), 'old');
+  });
+});
+
+test('with writes open a decision brings a database in a server back, and whoever recovers that takes it back', async () => {
+  const { rows, file, lines } = await served();
+  const { ctx, plan, deps, base } = await site({}, [lines]);
+  await watched(deps.state, async () => {
+    const guard = openSite(deps.state, 'app');
+    await guard.hold(holder);
+    const { epoch } = await guard.arm(holder, { services: plan.services, capMs: 60_000 }, ctx);
+    const capture = { ...base, captureId: CAPTURE, epoch };
+    await env().run(dump(deps), capture);
+    await env().run(shelter(deps), { ...capture, undo: false });
+    await guard.ensureUp('finish', { epoch, withinMs: 10_000 }, ctx);
+    await writeFile(file, 'new, and written since');
+    const asked = (await env().run(ask(deps), { ...base, said: 'why', running: 'after' as const })) as Asked;
+    assert.equal(asked.lost, undefined);
+    await guard.hold(holder);
+    const section = await guard.arm(holder, { services: plan.services, capMs: 60_000 }, ctx);
+    const back = { ...base, epoch: section.epoch, to: 'before' as const };
+    for (const attempt of [1, 2]) await env(attempt).run(turn(deps), back);
+    assert.equal(await rows(), 'old');
+    await guard.ensureUp('recover', { epoch: section.epoch, withinMs: 10_000 }, ctx);
+    assert.equal(await rows(), 'new, and written since');
+  });
+});
+
+test('a frozen attempt at the shelter that wakes leaves the one in place alone, and another section makes its own', async () => {
+  const { ctx, dir, root, plan, deps, base } = await site();
+  const tree = besideTree(dir, plan, runTag(holder));
+  await watched(deps.state, async () => {
+    const guard = openSite(deps.state, 'app');
+    await guard.hold(holder);
+    const { epoch } = await guard.arm(holder, { services: plan.services, capMs: 60_000 }, ctx);
+    const capture = { ...base, captureId: CAPTURE, epoch, undo: false };
+    await env().run(dump(deps), capture);
+    // Both were told to make it: neither has seen the other's.
+    await Promise.allSettled([env(1).run(shelter(deps), capture), env(2).run(shelter(deps), capture)]);
+    await env(3).run(shelter(deps), capture);
+    const mark = join(tree, 'mark');
+    await writeFile(mark, 'the way back of an operation that has begun');
+    await env(4).run(shelter(deps), capture);
+    assert.ok(existsSync(mark), 'a repeat does not make it anew');
+    await guard.ensureUp('recover', { epoch, withinMs: 10_000 }, ctx);
+    await assert.rejects(env(5).run(shelter(deps), capture), /is over/);
+    await writeFile(join(root, 'code/a'), 'later');
+    const next = await guard.arm(holder, { services: plan.services, capMs: 60_000 }, ctx);
+    const again = { ...capture, captureId: CAPTURE.replace('1', '2'), epoch: next.epoch };
+    await env().run(dump(deps), again);
+    await env().run(shelter(deps), again);
+    assert.ok(!existsSync(mark));
+    assert.equal(await readFile(join(tree, 'site/code/a'), 'utf8'), 'later');
   });
 });
