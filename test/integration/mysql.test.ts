@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 import { mysqlDatabase } from '../../activities/databases/mysql.js';
 import { reportOf } from '../../src/client/follow.js';
-import type { Report } from '../../src/core/report.js';
+import type { Progress, Report } from '../../src/core/report.js';
 import { testContext } from '../support/context.js';
 import { createLab, type Lab } from '../support/lab.js';
 import { strays } from '../support/lab-look.js';
@@ -17,6 +17,11 @@ import { eventually } from '../support/toy.js';
  * A site of its config alone, with files and databases in a MariaDB, on a real Temporal server: backed up, destroyed, restored in place in part
  * and in whole, proven, and brought back to what it was where a restore fails half-way. The tests build on each other's snapshots.
  */
+
+/** Half of a migration is done, then nothing more comes; its session stays in the middle of a statement. */
+const BAD = `set -e
+mariadb --socket="$1" --user="$2" -e "USE shop; DROP VIEW IF EXISTS totals; DROP TABLE orders; CREATE TABLE made (id INT); UPDATE users.people SET name = 'x'"
+echo half >"$3"; exec mariadb --socket="$1" --user="$2" shop -e "SELECT *, SLEEP(600) FROM made, users.people LOCK IN SHARE MODE"`;
 
 const mysql = NO_MYSQL ? undefined : await openMysql();
 let root = '';
@@ -34,6 +39,12 @@ const opened = mysql
             ...{ app: 'generic', root, repositories: ['local'], limits: { reserve: '10MB' } },
             service: { name: 'wiki', process: { pidFile, start: { argv, cwd: root } } },
             restoreTest: { scratch: config.sites.cms.restoreTest.scratch, sample: '1/1' },
+            operations: {
+              good: {
+                run: ['mariadb', `--socket=${socket}`, `--user=${user}`, '-e', 'INSERT INTO users.people VALUES (1)'],
+              },
+              bad: { run: ['sh', '-c', BAD, 'sh', socket ?? '', user ?? '', join(dir, 'half')] },
+            },
             options: {
               databases: [
                 { kind: 'mysql', schemas: ['shop', 'stock'], name: 'shop', grants: true, socket, user },
@@ -175,6 +186,39 @@ test('a restore that fails half-way leaves everything as it was, with the applic
     [],
     'nothing of it is left in the server',
   );
+});
+
+test('a guarded change whose worker dies: its databases are as before when the application is back', opts, async () => {
+  const before = await live();
+  const aside = (await ours()).length;
+  const good = await runPlain(lab, 'guardedChange', { site: 'wiki', operation: 'good' });
+  assert.equal(good.outcome, 'completed', good.said);
+  assert.equal((await live()).users.tables['users.people'], 2);
+  assert.equal((await ours()).length, aside, 'what was loaded for it is gone');
+  await mysql!.server.execute("DELETE FROM users.people WHERE name = '1';");
+  const handle = await startPlain(lab, 'guardedChange', { site: 'wiki', operation: 'bad' });
+  await eventually('half of it is done', 60_000, () => existsSync(join(lab.dir, 'half')));
+  lab.worker()!.kill('SIGKILL');
+  await eventually('the application is back', 30_000, runs);
+  assert.deepEqual(await live(), before);
+  await lab.startWorker();
+  let progress: Progress | undefined;
+  await eventually('it asks', 60_000, async () => {
+    progress = await handle.query<Progress>('progress');
+    return progress.decide;
+  });
+  assert.deepEqual(progress?.decide, ['rollBack'], 'what it left cannot be put back by itself');
+  assert.match(progress?.waitsFor ?? '', /what it left in shop, users is kept in the server for 7 days/);
+  const decide = (action: string) => handle.executeUpdate('decide', { args: [{ site: 'wiki', action }] });
+  await assert.rejects(decide('keep'));
+  await decide('rollBack');
+  const report = await reportOf(handle);
+  assert.deepEqual([report.outcome, report.rolledBack], ['failed', true]);
+  assert.deepEqual(await live(), before);
+  const made = (await ours()).filter((name) => /^shop__was_/.test(name));
+  const tables = await Promise.all(made.map((name) => mysql!.server.query(`SHOW TABLES IN \`${name}\`;`)));
+  assert.ok(tables.flat(2).includes('made'), 'what the operation made is kept');
+  assert.ok((await ours()).every(kept));
 });
 
 const kept = (name: string) => /__was_/.test(name);
