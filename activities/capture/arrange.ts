@@ -76,6 +76,8 @@ export async function placeDatabase(
   for (const sidecar of kind.sidecars(target)) await rm(sidecar, { force: true });
   if (entry.format === 'file') await rename(from, target);
   else await kind.load(from, entry.format, target, ctx);
+  // An export that cannot be imported here lies beside it, for its reader alone.
+  if (!(await exists(target))) return;
   if (process.getuid?.() === 0 && entry.uid !== undefined && entry.gid !== undefined)
     await chown(target, entry.uid, entry.gid);
   if (entry.mode !== undefined) await chmod(target, entry.mode & 0o7777);

@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto';
 import { createInterface } from 'node:readline';
 import { isFailure } from '../../src/core/failures.js';
 import type { Context } from '../contracts.js';
-import { readExport } from '../tools/varasto-export.js';
+import { type ExportFacts, NoExport, readExport } from '../tools/varasto-export.js';
 import { ask, type HttpSpec } from './http-fetch.js';
 import { References } from './http-whole.js';
 
@@ -71,5 +71,38 @@ export async function exportedFiles(file: string, ctx: Context): Promise<Held> {
     return { files, last: facts.last, ...(lacks === undefined ? {} : { lacks }) };
   } finally {
     await references.end();
+  }
+}
+
+/** Two of so many exports end with another section, by all that chance allows. */
+const TRIES_ANOTHER = 6;
+
+/**
+ * A cut at a line's end takes records of the section that stands last, and nothing in the text tells (mounts and jobs, which nothing refers
+ * to). In another export another section stands last: how many records of `last` that one has, where they are more than `have`.
+ */
+export async function moreElsewhere(
+  spec: HttpSpec,
+  last: string,
+  have: number,
+  ctx: Context,
+): Promise<number | undefined> {
+  for (let n = 1; n <= TRIES_ANOTHER; n++) {
+    const { counts, last: other } = await counted(spec, ctx);
+    if (other !== last) return (counts[last] ?? 0) > have ? counts[last] : undefined;
+  }
+  ctx.note(`each export of ${spec.name} ends with ${last}: whether records of that were cut cannot be told`);
+  return undefined;
+}
+
+/** What a further export holds; of it nothing is kept. */
+async function counted(spec: HttpSpec, ctx: Context): Promise<ExportFacts> {
+  const answer = await ask(spec, spec.url, ctx);
+  try {
+    return await readExport(answer, () => ctx.beat());
+  } catch (error) {
+    ctx.signal.throwIfAborted();
+    const why = error instanceof NoExport ? `is not whole: ${error.message}` : 'broke off';
+    throw ctx.fail('DumpIncomplete', `a second export of ${spec.name}, to compare with, ${why}`, { cause: error });
   }
 }

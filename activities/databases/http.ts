@@ -7,7 +7,7 @@ import { syncDirectory } from '../site/durable.js';
 import { ask, type HttpSpec, write } from './http-fetch.js';
 import { endsWith, type Format, fingerprintOfExport } from './http-forms.js';
 import { importExport } from './http-import.js';
-import { exportedFiles, listedFiles, same } from './http-witness.js';
+import { exportedFiles, listedFiles, moreElsewhere, same } from './http-witness.js';
 
 const TRIES = 3;
 /** Two of so many end with another section, by all that chance allows. */
@@ -71,6 +71,7 @@ type Taken = Pick<Dumped, 'bytes' | 'sha256' | 'fingerprint'>;
 /**
  * Fetches the export and proves it whole. Where the application changed meanwhile it is taken again, so that its list of files belongs to it.
  * One whose records refer to what it lacks was cut, or the application's data are like that: those come again with another section at the end.
+ * What nothing refers to is counted in a second export.
  */
 async function taken(spec: HttpSpec, target: string, ctx: Context): Promise<Taken> {
   if (spec.format === 'text') return once(spec, target, ctx);
@@ -89,19 +90,26 @@ async function taken(spec: HttpSpec, target: string, ctx: Context): Promise<Take
     const content = result.fingerprint.contentSha256 ?? '';
     const cut = lacks !== undefined && (ends.get(content) ?? last) === last;
     if (agree && !cut) {
+      const have = result.fingerprint.tables[last] ?? 0;
+      // Two that agree and end with another section have shown it already.
+      const more = lacks === undefined ? await moreElsewhere(spec, last, have, ctx) : undefined;
       if (lacks !== undefined)
         ctx.note(`${spec.name}'s own data refer to a record that is not there (${lacks}): exports agree in that`);
-      return result;
+      if (more === undefined) return result;
+      if (n < TRIES_CUT) continue;
+      throw wasCut(spec, `it has ${have} records of ${last}, another one ${more}`, ctx);
     }
     if (lacks !== undefined) ends.set(content, last);
     if (n < (cut ? TRIES_CUT : TRIES)) continue;
-    if (cut)
-      throw ctx.fail('DumpIncomplete', `the export of ${spec.name} was cut: it lacks ${lacks.slice(0, 40)}`, {
-        advice: 'look at what is between here and Varasto',
-      });
+    if (cut) throw wasCut(spec, `it lacks ${lacks.slice(0, 40)}`, ctx);
     ctx.note(`${spec.name} changed during each of ${TRIES} exports: its files could not be compared with its list`);
     return result;
   }
+}
+
+function wasCut({ name }: HttpSpec, why: string, ctx: Context): Error {
+  const advice = 'look at what is between here and Varasto';
+  return ctx.fail('DumpIncomplete', `the export of ${name} was cut: ${why}`, { advice });
 }
 
 async function once(spec: HttpSpec, target: string, ctx: Context): Promise<Taken> {

@@ -182,7 +182,9 @@ async function check(
     for (const { file, sha256 } of [entry, ...(entry.also ?? [])]) {
       const path = join(staging, file);
       if (!(await exists(path)) || (await sha256Of(path)) !== sha256)
-        throw ctx.fail('SnapshotDiffers', `database ${entry.name} of snapshot ${id} is not what was captured`);
+        throw ctx.fail('SnapshotDiffers', `database ${entry.name} of snapshot ${id} is not what was captured`, {
+          details: { places: [file] },
+        });
     }
   }
   const found = await compare(

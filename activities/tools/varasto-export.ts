@@ -1,5 +1,6 @@
 import { createHash } from 'node:crypto';
 import { createReadStream } from 'node:fs';
+import type { Readable } from 'node:stream';
 import { StringDecoder } from 'node:string_decoder';
 import type { Fingerprint } from '../../src/core/manifest.js';
 
@@ -51,15 +52,15 @@ export class NoExport extends Error {}
 
 const HEADER = /^# Varasto-DB-snapshot(\{.+\})$/;
 
-/** Reads an export through, record by record, and holds none. Throws NoExport where it is not a whole one. */
+/** Reads an export through, a file or as it arrives, record by record, and holds none. Throws NoExport where it is not a whole one. */
 export async function readExport(
-  path: string,
+  from: string | Readable,
   onRecord: (record: ExportRecord) => void | Promise<void> = () => {},
 ): Promise<ExportFacts> {
   const facts: ExportFacts = { nodeId: '', schemaVersion: 0, counts: {}, last: '', tooLong: [] };
   let section: Section | undefined;
   let line = 0;
-  for await (const { text, ended } of linesOf(path)) {
+  for await (const { text, ended } of linesOf(from)) {
     line++;
     if (!ended) throw new NoExport(`line ${line} is cut: it has no end`);
     if (line === 1) Object.assign(facts, header(text));
@@ -124,10 +125,10 @@ export function fingerprintOf({ counts, schemaVersion }: ExportFacts, contentSha
 }
 
 /** Lines by their newline alone (other readers take more characters for an end), and whether each has one. */
-async function* linesOf(path: string): AsyncGenerator<{ text: string; ended: boolean }> {
+async function* linesOf(from: string | Readable): AsyncGenerator<{ text: string; ended: boolean }> {
   const decoder = new StringDecoder('utf8');
   let rest: string[] = [];
-  for await (const chunk of createReadStream(path, { highWaterMark: 1 << 18 })) {
+  for await (const chunk of typeof from === 'string' ? createReadStream(from, { highWaterMark: 1 << 18 }) : from) {
     const [first = '', ...more] = decoder.write(chunk as Buffer).split('\n');
     rest.push(first);
     for (const piece of more) {

@@ -1,5 +1,6 @@
+import assert from 'node:assert/strict';
 import { randomUUID } from 'node:crypto';
-import { mkdir, mkdtemp, writeFile } from 'node:fs/promises';
+import { cp, mkdir, mkdtemp, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { MockActivityEnvironment } from '@temporalio/testing';
@@ -11,6 +12,8 @@ import { fetch } from '../../activities/steps/fetch.js';
 import { prove } from '../../activities/steps/prove.js';
 import { store } from '../../activities/steps/store.js';
 import { verify } from '../../activities/steps/verify.js';
+import { apps } from '../../src/apps/index.js';
+import { gatherFacts } from '../../src/config/facts.js';
 import { freezePlan } from '../../src/config/freeze.js';
 import type { SnapshotKind } from '../../src/core/manifest.js';
 import { Plan } from '../../src/core/plan.js';
@@ -38,6 +41,14 @@ export async function planIn(
   });
 }
 
+/** The plan that `app` makes of the site at `root`, stored as by `planIn`. */
+export async function planOfApp(dir: string, app: string, root: string, given: object = {}): Promise<Plan> {
+  const { options: schema, plan, looksInto } = apps[app]!;
+  const options = schema.parse(given) as Record<string, unknown>;
+  const { databases, fileSets, uncovered, leftOut } = plan({ root, options }, await gatherFacts(root, [], looksInto));
+  return planIn(dir, { app, root, databases, fileSets, uncovered, leftOut, options });
+}
+
 export type RepositoryName = 'nas' | 'local';
 
 /** The steps of a run as a worker calls them, with no workflow and no server: one capture at a time. */
@@ -51,6 +62,24 @@ export interface Pipeline {
   restore(repository: RepositoryName, target: string, only?: string[]): Promise<Fetched>;
   /** Fetches into scratch, lets `spoil` damage the tree, and runs the application's checks. */
   prove(repository: RepositoryName, spoil?: (tree: string) => Promise<void>): Promise<Check[]>;
+  /** The same for each of `spoils`, from what was fetched once; the whole tree has to prove first. */
+  proveEach(repository: RepositoryName, spoils: ((tree: string) => Promise<void>)[]): Promise<Check[][]>;
+  /** The same, but damages what the engine brings before anything is compared: a tool that lies with exit code 0. */
+  proveBrought(repository: RepositoryName, spoil: (target: string) => unknown): Promise<Check[]>;
+}
+
+/** What is done to a restored tree, and what the restore test has to say of it: the place. */
+export type Damage = [what: string, act: (tree: string) => unknown, told: RegExp];
+
+/** A restore test of each group of damages (one must not hide another): it fails, and names the place of every one. */
+export async function eachIsNamed(pipe: Pipeline, groups: readonly Damage[][]): Promise<void> {
+  const spoils = groups.map((group) => async (tree: string) => {
+    for (const [, act] of group) await act(tree);
+  });
+  for (const [n, checks] of (await pipe.proveEach('local', spoils)).entries()) {
+    const told = JSON.stringify(checks.filter(({ ok }) => !ok));
+    for (const [what, , words] of groups[n] ?? []) assert.match(told, words, what);
+  }
 }
 
 export async function createPipeline(plan: Plan, dir?: string): Promise<Pipeline> {
@@ -68,6 +97,15 @@ export async function createPipeline(plan: Plan, dir?: string): Promise<Pipeline
       step,
       input,
     ) as Promise<O>;
+  const treeOf = (runId: string) =>
+    join(plan.restoreTest.scratch ?? '', `holdfast-${plan.site}-${runId.replaceAll('-', '').slice(-12)}`);
+  const fetching = async (repository: RepositoryName) => {
+    const runId = randomUUID();
+    const asked = { ...base, snapshot: 'latest', into: 'scratch' as const, repository };
+    return { runId, snapshot: (await run(fetch(deps), asked, runId)).snapshot.id, repository };
+  };
+  const checking = async ({ runId, ...of }: { runId: ReturnType<typeof randomUUID>; snapshot: string; repository: string }) =>
+    (await run(prove(deps), { ...base, ...of, full: true, boot: false }, runId)).checks;
   return {
     state,
     capture: async () => {
@@ -88,16 +126,46 @@ export async function createPipeline(plan: Plan, dir?: string): Promise<Pipeline
         ...(only ? { only } : {}),
       }),
     prove: async (repository, spoil) => {
-      const runId = randomUUID();
-      const fetched = await run(
-        fetch(deps),
-        { ...base, snapshot: 'latest', into: 'scratch' as const, repository },
-        runId,
+      const fetched = await fetching(repository);
+      await spoil?.(join(treeOf(fetched.runId), 'site'));
+      return checking(fetched);
+    },
+    proveEach: async (repository, spoils) => {
+      const fetched = await fetching(repository);
+      const whole = await checking(fetched);
+      assert.deepEqual(
+        whole.filter(({ ok }) => !ok),
+        [],
+        'what is whole proves',
       );
-      const tag = runId.replaceAll('-', '').slice(-12);
-      await spoil?.(join(plan.restoreTest.scratch ?? '', `holdfast-${plan.site}-${tag}`, 'site'));
-      const input = { ...base, snapshot: fetched.snapshot.id, repository, full: true, boot: false };
-      return (await run(prove(deps), input, runId)).checks;
+      const found: Check[][] = [];
+      for (const spoil of spoils) {
+        const runId = randomUUID();
+        await cp(treeOf(fetched.runId), treeOf(runId), {
+          recursive: true,
+          preserveTimestamps: true,
+          verbatimSymlinks: true,
+        });
+        await spoil(join(treeOf(runId), 'site'));
+        found.push(await checking({ ...fetched, runId }));
+      }
+      return found;
+    },
+    proveBrought: async (repository, spoil) => {
+      const spec = plan.repositories.find(({ name }) => name === repository);
+      const engine = engines[spec!.engine];
+      const { restore } = engine;
+      engine.restore = async (repo, snapshot, target, options, given) => {
+        const done = await restore(repo, snapshot, target, options, given);
+        // Nothing but the whole snapshot: small parts are fetched by themselves before.
+        if (options.paths === undefined) await spoil(target);
+        return done;
+      };
+      return fetching(repository)
+        .then(checking)
+        .finally(() => {
+          engine.restore = restore;
+        });
     },
   };
 }

@@ -85,25 +85,6 @@ describe('checks of seafile', () => {
     assert.match(one(lost, 'blocks').evidence, /library 44444444-.* is missing/);
   });
 
-  it('damage to blocks and commits is named with its library: missing, empty, flipped, in history and in ciphertext', async () => {
-    const { blocks, commits } = site;
-    const found = await check(({ storage }) => {
-      rmSync(objectPath(storage, 'blocks', MAIN, blocks.now));
-      writeFileSync(objectPath(storage, 'blocks', MAIN, blocks.past), '');
-      flip(objectPath(storage, 'blocks', SECRET, blocks.secret), 3);
-      flip(objectPath(storage, 'commits', VIRTUAL, commits.virtual), 80);
-      rmSync(objectPath(storage, 'commits', MAIN, commits.first));
-    });
-    const other = 'holds other bytes than its name says';
-    assert.deepEqual(one(found, 'blocks').places?.sort(), [
-      ...[`library ${MAIN}: block ${blocks.now} is missing`, `library ${MAIN}: block ${blocks.past} is empty`].sort(),
-    ]);
-    assert.deepEqual(one(found, 'block contents').places, [`library ${SECRET}: block ${blocks.secret} ${other}`]);
-    const [lost, flipped] = one(found, 'commits').places?.sort() ?? [];
-    assert.equal(lost, `library ${MAIN}: commit ${commits.first} is missing`);
-    assert.ok(flipped?.startsWith(`library ${VIRTUAL}: commit ${commits.virtual} `), flipped);
-  });
-
   it('a missing and a flipped fs object are named with the library that has them', async () => {
     const path = (storage: string) => objectPath(storage, 'fs', MAIN, site.fs.folder);
     const name = `library ${MAIN}: fs object ${site.fs.folder}`;
@@ -124,29 +105,6 @@ describe('checks of seafile', () => {
     const [first, second] = one(found, 'commits').places?.sort() ?? [];
     assert.match(first ?? '', new RegExp(`^library ${VIRTUAL}: commit .*passwd is no commit of a library`));
     assert.match(second ?? '', new RegExp(`^library ${SECRET}: commit (ab){20} is missing`));
-  });
-
-  it('rows that do not fit are named, each by its rule', async () => {
-    const found = await check(({ database }) =>
-      sql(
-        database,
-        `DELETE FROM Repo WHERE repo_id = '${SECRET}';
-         DELETE FROM Branch WHERE repo_id = '${VIRTUAL}';
-         UPDATE VirtualRepo SET origin_repo = '99999999-9999-4999-8999-999999999999';
-         UPDATE RepoOwner SET owner_id = 'gone@example.org' WHERE repo_id = '${MAIN}'`,
-      ),
-    );
-    const place = (name: string) => one(found, name).places?.join();
-    assert.equal(place('libraries'), `library ${VIRTUAL} has no branch master`);
-    assert.equal(place('branches'), `branch master of ${SECRET} has no library`);
-    assert.equal(
-      place('virtual libraries'),
-      `virtual library ${VIRTUAL} has no origin 99999999-9999-4999-8999-999999999999`,
-    );
-    assert.equal(place('owners'), `library ${MAIN} belongs to gone@example.org, who has no account`);
-    // As after a lost log: integrity_check passes, the rows of the manifest are not there.
-    assert.equal(one(found, 'seafile: integrity').ok, true);
-    assert.match(one(found, 'seafile: rows').places?.join() ?? '', /Branch: 2, not 3/);
   });
 
   it('no library at all is no proof', async () => {

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
-import { appendFileSync, cpSync, existsSync, mkdirSync, readFileSync, rmSync } from 'node:fs';
+import { existsSync, readFileSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { before, describe, it } from 'node:test';
 import { videocmsChecks } from '../../../activities/checks/videocms.js';
@@ -43,32 +43,6 @@ describe('checks of videocms', () => {
 
   it('a database kept as SQL text proves as well', async () => {
     assert.deepEqual(failed(await check(await fresh({ format: 'sql' }))), []);
-  });
-
-  it('the main file alone, an empty valid database, is named', async () => {
-    const root = await generatedSite();
-    const alone = readFileSync(join(root, 'database/database.sqlite'));
-    const site = await restored(planOf(root), ctx);
-    execFileSync('sh', ['-c', `cat > '${database(site)}'`], { input: alone });
-    const found = await check(site);
-    assert.equal(found.find(({ name }) => name === 'database: integrity')?.ok, true, 'integrity_check sees nothing');
-    for (const name of ['database: file', 'database: tables', 'database: rows', 'videos', 'links'])
-      assert.ok(failed(found).includes(name), name);
-  });
-
-  it('a log of another time beside the database is named', async () => {
-    const site = await fresh();
-    appendFileSync(`${database(site)}-wal`, 'stale');
-    assert.deepEqual(failed(await check(site)), ['database: nothing beside it']);
-  });
-
-  it('a lost row is named by its table, and the video behind a link', async () => {
-    const site = await fresh();
-    sql(database(site), 'DELETE FROM files WHERE id = 1');
-    const found = await check(site);
-    assert.deepEqual(placesOf(found, 'database: rows'), ['files: 3, not 4']);
-    assert.ok(failed(found).includes('links'));
-    assert.equal(placesOf(found, 'folders without a row').length, 1);
   });
 
   it('a damaged database is named, and proves nothing else', async () => {
@@ -127,17 +101,6 @@ describe('checks of videocms', () => {
       site.manifest.fileSets.reduce((n, set) => n + set.files, 0),
     );
     assert.equal(bad, 1);
-  });
-
-  it('a video without its folder, thumbnail or subtitle is named', async () => {
-    const site = await fresh();
-    const [first = '', second = ''] = sql(database(site), 'SELECT uuid FROM files ORDER BY id LIMIT 2').split('\n');
-    rmSync(join(site.root, 'videos/qualitys', first), { recursive: true });
-    rmSync(join(site.root, 'videos/qualitys', second, '4x4.webp'));
-    execFileSync('find', [join(site.root, 'videos/qualitys', second), '-name', 'out.vtt', '-delete']);
-    const found = await check(site);
-    assert.equal(placesOf(found, 'videos').length, 2);
-    assert.equal(placesOf(found, 'subtitles').length, 1);
   });
 
   it('an original that is still needed is stored and missed, unless it is left out on purpose', async () => {
@@ -232,15 +195,4 @@ describe('checks of videocms', () => {
       assert.match(evidence('pending sources'), /1 unfinished uploads/);
     });
   }
-
-  it('a young database without its log proves nothing', { skip: NO_FIXTURES }, async () => {
-    const root = fixtureSite('young');
-    const naive = join(root, 'naive.sqlite');
-    cpSync(join(root, 'database/database.sqlite'), naive);
-    const site = await restored(planOf(root), ctx);
-    mkdirSync(join(site.root, 'database'), { recursive: true });
-    cpSync(naive, database(site));
-    const found = failed(await check(site));
-    assert.ok(found.includes('database: tables') && found.includes('videos'));
-  });
 });
