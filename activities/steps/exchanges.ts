@@ -103,6 +103,25 @@ export async function mustBeRenames(exchanges: readonly Exchange[], home: string
   }
 }
 
+/** Which paths of a set stay where they are, or hold something that does; and which belong to it at all. */
+export function boundsOf(entry: FileSetEntry, spec: FileSetSpec, manifest: Manifest) {
+  const matches = matcher(spec);
+  const exact = [manifest.root, ...manifest.databases.flatMap(({ path }) => path ?? [])];
+  const globs: string[] = [];
+  for (const pattern of spec.exclude) {
+    const { base, isGlob } = picomatch.scan(pattern);
+    (isGlob ? globs : exact).push(join(entry.root, base.replace(/\\(.)/g, '$1')));
+  }
+  return {
+    stays: (path: string) =>
+      exact.some((one) => isWithin(one, path)) || globs.some((one) => isWithin(one, path) || isWithin(path, one)),
+    belongs: (path: string) => {
+      const inside = relative(entry.root, path);
+      return path !== join(manifest.root, ABOUT) && (inside === '' || matches(inside));
+    },
+  };
+}
+
 /** Paths of a restored set that can go in as one: directories in which nothing is left out of the set, and files. */
 async function* wholes(
   entry: FileSetEntry,
@@ -110,19 +129,9 @@ async function* wholes(
   manifest: Manifest,
   site: string,
 ): AsyncGenerator<string> {
-  const belongs = matcher(spec);
-  const exact = [manifest.root, ...manifest.databases.flatMap(({ path }) => path ?? [])];
-  const globs: string[] = [];
-  for (const pattern of spec.exclude) {
-    const { base, isGlob } = picomatch.scan(pattern);
-    (isGlob ? globs : exact).push(join(entry.root, base.replace(/\\(.)/g, '$1')));
-  }
-  const stays = (path: string) =>
-    exact.some((one) => isWithin(one, path)) || globs.some((one) => isWithin(one, path) || isWithin(path, one));
+  const { stays, belongs } = boundsOf(entry, spec, manifest);
   async function* at(path: string): AsyncGenerator<string> {
-    if (path === join(manifest.root, ABOUT)) return;
-    const inside = relative(entry.root, path);
-    if (inside !== '' && !belongs(inside)) return;
+    if (!belongs(path)) return;
     const found = await lstat(inSite(site, manifest, path)).catch(() => undefined);
     if (!found) return;
     if (spec.whole || !found.isDirectory() || !stays(path)) yield path;
@@ -132,12 +141,13 @@ async function* wholes(
 }
 
 /** A path of the manifest on this host: the site may have another root now. */
-function onHost(path: string, manifest: Manifest, plan: Plan): string {
+export function onHost(path: string, manifest: Manifest, plan: Plan): string {
   const inside = relative(manifest.root, path);
   return inside.startsWith('..') ? path : join(plan.root, inside);
 }
 
-function below(root: string, path: string): string {
+/** Where a path goes below the tree of what is put aside. */
+export function below(root: string, path: string): string {
   const inside = relative(root, path);
   return inside.startsWith('..') ? join('outside', path) : inside;
 }

@@ -16,6 +16,7 @@ import type { UndoStep } from '../site/api.js';
 import { type PlannedEnv, planned } from '../step.js';
 import { type Exchange, exchangesOf, mustBeRenames } from './exchanges.js';
 import { asideTree, besideTree, homeOf, runTag } from './fetch-place.js';
+import { laterOf } from './later.js';
 import { exchangeServed, mustComeBack, servedIn, servedOf, taggedOf, undoOfServed } from './served.js';
 
 /**
@@ -38,7 +39,8 @@ export const swap = (deps: Deps) =>
     const aside = asideTree(home, plan, run);
     const record = await guard.read();
     const known = record.undo.length > 0;
-    const exchanges = known ? listed(record.undo) : await exchangesOf(manifest, site, aside, plan, only);
+    const places = [manifest, site, aside, plan, only] as const;
+    const exchanges = known ? listed(record.undo) : [...(await exchangesOf(...places)), ...(await laterOf(...places))];
     const served = known ? servedIn(record.undo) : taggedOf(servedOf(manifest, site, plan, only, ctx), run);
     if (!known) {
       await mustBeRenames(exchanges, home, ctx);

@@ -7,6 +7,7 @@ import { test } from 'node:test';
 import { promisify } from 'node:util';
 import { diskOf } from '../../../activities/capture/disk.js';
 import { type Exchange, exchangesOf, mustBeRenames } from '../../../activities/steps/exchanges.js';
+import { laterOf } from '../../../activities/steps/later.js';
 import type { Manifest } from '../../../src/core/manifest.js';
 import type { Plan } from '../../../src/core/plan.js';
 import { testContext } from '../../support/context.js';
@@ -68,6 +69,21 @@ test('where a pattern may leave out anything, files are exchanged one by one, an
   const ctx = await testContext();
   const exchanges = await exchangesIn(many);
   await assert.rejects(mustBeRenames(exchanges, dirname(many.root), ctx), { type: 'RestoreRefused' });
+});
+
+test('what came later into a directory of which something stays goes aside; what is no part of the set stays', async () => {
+  const site = await made(['media/1/a.ts', '.env'], ['cache']);
+  for (const path of ['data/app.db', 'data/app.db-wal', 'data/later', 'cache/1', 'media/later', 'new/one', '.env']) {
+    await mkdir(dirname(join(site.root, path)), { recursive: true });
+    await writeFile(join(site.root, path), path);
+  }
+  await mkdir(join(site.root, '.app.before-0'));
+  const { root, manifest, plan } = site;
+  const found = await laterOf(manifest, site.site, join(dirname(root), '.app.before-1'), plan, undefined);
+  // `media` is exchanged whole, so what came into it goes aside with it.
+  assert.deepEqual(found.map(({ live }) => relative(root, live)).sort(), ['data/later', 'new']);
+  assert.ok(found.every(({ incoming }) => incoming === undefined));
+  assert.deepEqual(await laterOf(manifest, site.site, '/aside', plan, ['app']), []);
 });
 
 test('what lies on another disk, or is a mount point, is refused: moving it would be a copy', async (t) => {
