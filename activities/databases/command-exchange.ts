@@ -8,7 +8,7 @@ import type { Command } from '../../src/core/plan.js';
 import type { Context, Exchangeable, Fence } from '../contracts.js';
 import { runCommand } from '../services/commands.js';
 import { syncDirectory, writeDurable } from '../site/durable.js';
-import { type CommandSpec, dumpCommand } from './command-dump.js';
+import { type CommandSpec, dumpCommand, proofOf } from './command-dump.js';
 
 /**
  * What a run keeps of one exchange: the output to load, the one that was there before, and a mark that the load has begun. In the state
@@ -96,6 +96,8 @@ async function keepBefore(spec: CommandSpec, before: string, fence: Fence, ctx: 
   } catch (error) {
     if (!isFailure(error, 'ToolFailed', 'ToolStalled', 'DumpEmpty', 'DumpIncomplete')) throw error;
     ctx.note(`${spec.name} could not be dumped before it was replaced: there is no way back to what it had`);
+  } finally {
+    for (const path of [`${before}.partial`, proofOf(`${before}.partial`)]) await rm(path, { force: true });
   }
 }
 
