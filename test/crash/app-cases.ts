@@ -44,7 +44,9 @@ const LACKS: Partial<Record<AppName, readonly string[]>> = {
 
 /** Case `index` of a seed: whatever else is played, it is the same one. */
 export function randomAppCase(app: AppName, seed: number, index: number): AppCase {
-  const random = randomOf(seed * 1_000_003 + index * 7919 + app.length * 104_729);
+  const random = randomOf(
+    seed * 1_000_003 + index * 7919 + [...app].reduce((sum, char) => sum * 31 + char.charCodeAt(0), 7),
+  );
   const pick = <T>(from: readonly T[]): T => from[Math.floor(random() * from.length)] as T;
   const workflow = pick(['backup', 'backup', 'restore', 'restore', 'restoreTest'] as const);
   const blow = pick(Object.entries(WEIGHTS).flatMap(([name, weight]) => Array<Blow>(weight).fill(name as Blow)));

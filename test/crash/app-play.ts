@@ -199,7 +199,7 @@ async function mustBeClean(arena: AppArena, one: AppCase): Promise<void> {
   const noted = notedBy(arena);
   // What a run that was terminated has fetched stays for some days, and is noted.
   const keeps = one.blow === 'terminate' && one.workflow !== 'backup';
-  const left = (await leftOnDisk(arena)).filter((path) => !(keeps && noted.includes(path)));
+  const left = (await leftOnDisk(arena)).filter((path) => !(keeps && noted.includes(path.replace(/-\d+$/, ''))));
   assert.deepEqual(left, []);
   assert.deepEqual((await arena.app.left?.(noted)) ?? [], []);
   await tidy(arena);

@@ -56,13 +56,9 @@ export async function apiscpApp(lab: Lab): Promise<AppSite | string> {
     bare: (line) => (/ attributes /.test(line) ? '' : line.replace(/\t(\w) \d+ /, '\t$1 ')),
     lookIn: async (tree, staging) => {
       for (const name of ['mysql-grants', 'mailer-table']) {
-        const text = execFileSync(
-          'sh',
-          ['-c', `cat "$1"/databases/${name}*/* "$1"/databases/${name}* 2>/dev/null`, 'sh', staging],
-          {
-            encoding: 'utf8',
-          },
-        );
+        const text = execFileSync('sh', ['-c', `cat "$1"/databases/${name}/*.out`, 'sh', staging], {
+          encoding: 'utf8',
+        });
         if (!/-- (Dump completed|the mailbox maps end here)/.test(text))
           throw new Error(`${name} of ${staging} is not whole`);
       }

@@ -56,7 +56,8 @@ export async function leftOnDisk({ lab, app }: AppLab): Promise<string[]> {
   const half = ['-name', '*.partial*', '-o', '-name', 'tmp-*', '-o', '-name', 'discarded-*'];
   const { stdout } = await run('find', [
     ...[lab.state, join(lab.dir, 'repositories'), lab.restored],
-    ...['(', ...half, ')', '-print'],
+    // The directory of half-done uploads stays; what is in it does not.
+    ...['(', '(', ...half, ')', '-not', '-path', '*/.partial', '-o', '-path', '*/.partial/*', ')', '-print'],
   ]);
   const within = (dir: string, wanted: (name: string) => boolean = () => true) =>
     existsSync(dir)
