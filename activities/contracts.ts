@@ -28,6 +28,8 @@ export interface RunOptions {
   secrets?: string[];
   /** Variables that hold secrets: passed on, and redacted. */
   secretEnv?: Record<string, string>;
+  /** What it prints may be a secret that nobody knows yet: nothing of it comes into a log or an error. */
+  untold?: boolean;
   /** Runs under the site's lock, and only at this epoch (see site/fence.ts). */
   fence?: Fence;
   /** A start command's children must outlive us and must not inherit locks or die with the worker. */
@@ -314,6 +316,13 @@ export interface AppChecks {
     given: { plan: Plan; fetch: (paths: string[]) => Promise<ReadonlyMap<string, string>> },
     ctx: Context,
   ): Promise<{ repaired: string[]; left: string[] }>;
+  /** Copies that the application itself sends to its own remotes after a backup: which the plan names, and one of them. */
+  push?: { remotes(plan: Plan): string[]; run(plan: Plan, remote: string, ctx: Context): Promise<string> };
+  /** What a repair takes from a remote of the application, instead of a snapshot; undefined where it has none of that name. */
+  fromRemote?(
+    given: { plan: Plan; name: string; dir: string },
+    ctx: Context,
+  ): Promise<((paths: string[]) => Promise<ReadonlyMap<string, string>>) | undefined>;
   /** The application's own rules on a restored tree, as evidence. Never throws for a bad backup: a failed Check says it. */
   checks(restored: Restored, ctx: Context): Promise<Check[]>;
   /** Starts the restored application in isolation (own network namespace, private HOME), probes it, and ends it again. */

@@ -28,7 +28,7 @@ const SECRET_MS = 60_000;
 
 const REBIND = Symbol('rebind');
 interface Rebindable {
-  [REBIND]?: (signal: AbortSignal) => Context;
+  [REBIND]?: (more: Partial<Pick<ContextOptions, 'signal' | 'state'>>) => Context;
 }
 
 /**
@@ -36,7 +36,12 @@ interface Rebindable {
  * is not enough, because its `run` still listens to the old one.
  */
 export function withSignal(ctx: Context & Rebindable, signal: AbortSignal): Context {
-  return ctx[REBIND]?.(signal) ?? { ...ctx, signal };
+  return ctx[REBIND]?.({ signal }) ?? { ...ctx, signal };
+}
+
+/** The same step with logs and journal in another state directory. */
+export function withState(ctx: Context & Rebindable, state: StateDir): Context {
+  return ctx[REBIND]?.({ state }) ?? ctx;
 }
 
 /** Makes what a step gives to its parts. All that it says of a program (errors, logs, notes, progress) is redacted. */
@@ -70,7 +75,7 @@ function bind(options: ContextOptions, redact: Redactor): Context & Rebindable {
     fail,
   });
   return {
-    [REBIND]: (other) => bind({ ...options, signal: other }, redact),
+    [REBIND]: (more) => bind({ ...options, ...more }, redact),
     step,
     host,
     signal,
@@ -84,7 +89,7 @@ function bind(options: ContextOptions, redact: Redactor): Context & Rebindable {
     fail,
     secret: async (ref) => {
       const value = await options.resolve(ref, {
-        run: (program, args, more) => run(program, args, { timeoutMs: SECRET_MS, ...more }),
+        run: (program, args, more) => run(program, args, { timeoutMs: SECRET_MS, untold: true, ...more }),
         fail,
       });
       redact.add(value);

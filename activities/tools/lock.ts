@@ -1,5 +1,6 @@
 import { type ChildProcessWithoutNullStreams, spawn } from 'node:child_process';
 import { createInterface } from 'node:readline';
+import { baseEnv } from './programs.js';
 
 /**
  * A flock(1) held by a child for as long as our pipe to it is open: it dies with us at SIGKILL, and nothing that we start inherits it.
@@ -25,7 +26,7 @@ export async function holdLock(
     ...['flock', '-F', '-x', '-w', String(options.waitSeconds), file, 'sh', '-c', script, 'holdfast'],
     ...(options.args ?? []),
   ];
-  const child: ChildProcessWithoutNullStreams = spawn(program, argv, { detached: true });
+  const child: ChildProcessWithoutNullStreams = spawn(program, argv, { detached: true, env: baseEnv() });
   const exit = new Promise<void>((done) => {
     child.once('close', () => done());
     child.once('error', () => done());

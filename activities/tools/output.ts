@@ -37,9 +37,10 @@ export function createOutput(stdout: Readable, stderr: Readable, options: RunOpt
   const redacted = hooks.redact.stream();
   const lines = lineSplitter(options.onErrorLine ?? (() => {}), hooks.stop);
   const said = (text: string): void => {
+    lines.push(text);
+    if (options.untold) return;
     hooks.log.write(text);
     tail = (tail + text).slice(-TAIL);
-    lines.push(text);
   };
   const readErr = readText(stderr, seen, (text) => said(redacted.push(text))).then(() => {
     said(redacted.end());

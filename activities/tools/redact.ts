@@ -9,6 +9,8 @@ export interface Redactor {
 const SHORTEST = 4;
 /** A single line of a key is a secret too, but a short line is not. */
 const SHORTEST_LINE = 8;
+/** A key of many lines is not looked for in other codes: as much of a stream as its longest form would be held back. */
+const LONGEST_CODED = 256;
 const MASK = '***';
 
 export function createRedactor(): Redactor {
@@ -51,12 +53,33 @@ export function createRedactor(): Redactor {
   return { add, text, stream };
 }
 
-/** A secret as tools print it: as it is, trimmed, in a URL, in JSON, and line by line. */
+/** A secret as tools print it: as it is, trimmed, in a URL, in JSON, in a shell's trace, in hexadecimal digits, in base64, and line by line. */
 function forms(secret: string): string[] {
   const trimmed = secret.trim();
   const lines = trimmed.includes('\n') ? trimmed.split('\n').map((line) => line.trim()) : [];
+  const url = encodeURIComponent(trimmed);
+  // Go, JavaScript and forms do not agree on these.
+  const strict = url.replace(/[!'()*]/g, (c) => `%${c.charCodeAt(0).toString(16).toUpperCase()}`);
+  const json = JSON.stringify(trimmed).slice(1, -1);
+  const inGo = json.replace(/[<>&]/g, (c) => `\\u00${c.charCodeAt(0).toString(16)}`);
   return [
-    ...[trimmed, encodeURIComponent(trimmed), JSON.stringify(trimmed).slice(1, -1)].filter((s) => s.length >= SHORTEST),
-    ...lines.filter((line) => line.length >= SHORTEST_LINE),
+    ...[trimmed, url, strict, strict.replaceAll('%20', '+'), json, inGo, trimmed.replaceAll("'", "'\\''")].filter(
+      (form) => form.length >= SHORTEST,
+    ),
+    ...[...(trimmed.length <= LONGEST_CODED ? coded(trimmed) : []), ...lines].filter(
+      (form) => form.length >= SHORTEST_LINE,
+    ),
   ];
+}
+
+/** In hexadecimal digits, and in base64 wherever it begins in it: `user:password` of a header, say. */
+function coded(text: string): string[] {
+  const bytes = Buffer.from(text);
+  const hex = bytes.toString('hex');
+  const inBase64 = [0, 1, 2].map((before) => {
+    const all = Buffer.concat([Buffer.alloc(before), bytes]);
+    // Characters at both ends hold bits of what stands around it.
+    return all.toString('base64').slice([0, 2, 3][before], Math.floor((all.length * 8) / 6));
+  });
+  return [hex, hex.toUpperCase(), bytes.toString('base64'), ...inBase64];
 }

@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { once } from 'node:events';
 import { createWriteStream } from 'node:fs';
-import { readFile, rm, writeFile } from 'node:fs/promises';
+import { readFile, rm, truncate, writeFile } from 'node:fs/promises';
 import { join, relative } from 'node:path';
 import type { Writable } from 'node:stream';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -148,10 +148,11 @@ async function runGroup(job: Job): Promise<Ended> {
  * application with the pipe), nothing ends it, and it is in no journal.
  */
 async function runDetached(job: Job): Promise<Ended> {
-  const { runner, program, args, options, details } = job;
+  const { runner, program, args, options, details, log } = job;
   const outFile = `${runner.logFile}.start`;
+  let said = '';
   await writeFile(outFile, '', { mode: 0o600 });
-  const child = execa('/bin/sh', ['-c', 'exec "$@" >"$0" 2>&1', outFile, program, ...args], {
+  const child = execa('/bin/sh', ['-c', 'exec "$@" >>"$0" 2>&1', outFile, program, ...args], {
     ...childOptions(job),
     stdout: 'ignore',
     stderr: 'ignore',
@@ -172,11 +173,20 @@ async function runDetached(job: Job): Promise<Ended> {
           details,
         },
       );
-    return { exitCode, stdout: '', stderrTail: runner.redact.text(await readFile(outFile, 'utf8')).slice(-TAIL) };
+    said = await saidIn(outFile, job);
+    return { exitCode, stdout: '', stderrTail: said.slice(-TAIL) };
   } finally {
     done.abort();
     child.unref();
+    log.write(said + (await saidIn(outFile, job).catch(() => '')));
   }
+}
+
+/** Takes what a start command has printed out of its file, redacted: what stands there later is of whoever lives on. */
+async function saidIn(outFile: string, { runner }: Job): Promise<string> {
+  const said = runner.redact.text(await readFile(outFile, 'utf8'));
+  await truncate(outFile);
+  return said;
 }
 
 function childOptions({ options, env }: Job) {

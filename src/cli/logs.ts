@@ -19,7 +19,7 @@ async function logs(call: Call): Promise<ExitCode> {
   const run = await findRun(root, call.args[0] ?? '');
   const step = call.options.step;
   const files = (await inOrder(join(root, run))).filter(
-    (name) => step === undefined || name === `${step}.log` || (name.startsWith(`${step}-`) && name.endsWith('.log')),
+    (name) => name.endsWith('.log') && (step === undefined || name === `${step}.log` || name.startsWith(`${step}-`)),
   );
   const texts = await Promise.all(files.map((name) => readFile(join(root, run, name), 'utf8')));
   files.forEach((name, i) => {

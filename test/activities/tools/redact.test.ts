@@ -30,3 +30,24 @@ test('lines of a key, forms in URLs and JSON are secrets; short words are not', 
   assert.equal(redact.text('{"p":"a b&c\\"d"}'), '{"p":"***"}');
   assert.equal(redact.text('abc'), 'abc');
 });
+
+test('a secret in the codes and quotes of tools is a secret, wherever it begins in them', () => {
+  const redact = createRedactor();
+  const secret = `pass-w0rd "q'&<ä%:\\x`;
+  redact.add(secret);
+  const hex = Buffer.from(secret).toString('hex');
+  for (const text of [
+    hex,
+    hex.toUpperCase(),
+    encodeURIComponent(secret).replaceAll("'", '%27'),
+    new URLSearchParams({ '': secret }).toString().slice(1),
+    JSON.stringify(secret).replaceAll('&', '\\u0026').replaceAll('<', '\\u003c'),
+    `'${secret.replaceAll("'", "'\\''")}'`,
+  ])
+    assert.match(redact.text(text), /^["']?\*\*\*["']?$/, text);
+  for (const user of ['u', 'me', 'she', 'they']) {
+    const header = Buffer.from(`${user}:${secret}`).toString('base64');
+    const said = redact.text(`Authorization: Basic ${header}`);
+    assert.match(said, /^Authorization: Basic \S{0,8}\*\*\*\S{0,4}$/, said);
+  }
+});

@@ -201,3 +201,20 @@ test('a start command outlives cancellation, and its failure is told', async () 
   assert.ok(lives(pid));
   process.kill(pid, 'SIGKILL');
 });
+
+test('what a start command says is in the log, redacted, and in no file of its own', async () => {
+  const ctx = await testContext();
+  const secretEnv = { TOKEN: 'hunter2hunter2' };
+  await ctx.run(...sh('echo "out $TOKEN"; echo "err $TOKEN" >&2'), { outlives: true, secretEnv });
+  assert.match(await ctx.logText(), /^out \*{3}\nerr \*{3}$/m);
+  for (const name of readdirSync(ctx.state.logs))
+    assert.doesNotMatch(readFileSync(join(ctx.state.logs, name), 'utf8'), /hunter2/, name);
+});
+
+test('a program that prints a secret says nothing in the log, before anybody could know the secret', async () => {
+  const ctx = await testContext();
+  const command = ['sh', '-c', 'two=er2; echo "asked for hunt$two-hunt$two" >&2; echo "hunt$two-hunt$two"; exit "$0"'];
+  assert.equal(await ctx.secret({ command: [...command, '0'] }), 'hunter2-hunter2');
+  const error = await rejection(ctx.secret({ command: [...command, '3'] }));
+  assert.doesNotMatch(`${await ctx.logText()} ${JSON.stringify(error)}`, /asked for hunter2|hunter2-hunter2/);
+});
