@@ -67,8 +67,10 @@ export interface Prepared extends StepResult {
   boots: boolean;
   /** The application has something to say when a repository has taken the capture. */
   confirms?: boolean;
+  /** Remotes that the application pushes to after a backup. */
+  pushes?: string[];
   hooks: HookName[];
-  limits: { startMs: number; storeMs: number };
+  limits: { startMs: number; storeMs: number; pickupMs?: number };
   approval: 'required' | 'input';
   uncovered: string[];
   /** Of a guarded change. */
@@ -210,6 +212,11 @@ export interface Repaired extends StepResult {
   left: number;
   snapshot?: string;
   repository?: string;
+}
+
+/** A remote that the site's own options name. */
+export interface PushInput extends StepInput {
+  remote: string;
 }
 
 export interface RestoredInput extends StepInput {
@@ -360,4 +367,5 @@ export interface TransferSteps {
   fetch(input: FetchInput): Promise<Fetched>;
   prove(input: CheckInput): Promise<Checked>;
   repair(input: RepairInput): Promise<Repaired>;
+  push(input: PushInput): Promise<StepResult>;
 }

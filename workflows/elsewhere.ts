@@ -15,13 +15,13 @@ export interface Place {
 }
 
 /**
- * The place of a repository: the site's own host, or another one, which freezes its own part of the plan first. Nobody there is
- * no failure for as long as a store may take: the application has long been up.
+ * The place of a repository: the site's own host, or another one, which freezes its own part of the plan first. Nobody there
+ * is a failure of this repository after `limits.pickup`: the application has long been up, and the site's next run must not wait for it.
  */
 export async function placeOf(frame: Frame, name: string, host: string | undefined, workflow: string): Promise<Place> {
   const { run, prepared, base } = frame;
   if (host === undefined || host === base.host) return { host: base.host, steps: frame.steps, base };
-  const steps = stepsOn(host, prepared.limits.storeMs);
+  const steps = stepsOn(host, prepared.limits);
   const { siteId, app } = prepared;
   const part = await run.step(`part (${host})`, () =>
     steps.part(`Ask ${host} for its part: its config, its repository ${name}`, {

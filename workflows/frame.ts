@@ -39,7 +39,7 @@ export async function conduct(
       first.prepare('Check plan, tools, rights, space and repositories', { site, host, ...ask }),
     );
     const base = { site, host, hostId: prepared.hostId, plan: prepared.plan };
-    frame = { run, steps: stepsOn(host, prepared.limits.storeMs), prepared, base };
+    frame = { run, steps: stepsOn(host, prepared.limits), prepared, base };
     Object.assign(run.report, { siteId: prepared.siteId, app: prepared.app, uncovered: prepared.uncovered });
     ending = prepared.heldBy
       ? { outcome: 'skipped', said: `skipped: ${prepared.heldBy} has the site` }
@@ -95,9 +95,10 @@ async function withHooks(frame: Frame, hooks: boolean, body: (frame: Frame) => P
 }
 
 function endOf(run: Run, error: unknown): Ending {
-  if (isCancellation(error)) return { outcome: 'cancelled', said: `cancelled in step ${run.progress.step}` };
-  const known = explain(run.progress.step, run.address.host, error);
-  if (!run.report.failures.some((failure) => failure.message === known.message)) run.failed(run.progress.step, error);
+  const step = run.stepOf(error);
+  if (isCancellation(error)) return { outcome: 'cancelled', said: `cancelled in step ${step}` };
+  const known = explain(step, run.address.host, error);
+  if (!run.report.failures.some((failure) => failure.message === known.message)) run.failed(step, error);
   return { outcome: 'failed', said: known.message };
 }
 

@@ -44,6 +44,7 @@ export class Run {
   readonly address: Address;
   readonly report: Report;
   readonly progress: Progress;
+  private readonly failedIn = new WeakMap<object, string>();
 
   constructor(workflow: string, site: string, reason?: string) {
     const info = workflowInfo();
@@ -79,7 +80,10 @@ export class Run {
   /** Runs one step: notes it as the current one, and keeps what it said. */
   async step<T extends StepResult>(name: string, call: () => Promise<T>): Promise<T> {
     this.progress.step = name;
-    const result = await call();
+    const result = await call().catch((error: unknown) => {
+      if (error instanceof Error) this.failedIn.set(error, name);
+      throw error;
+    });
     const { said, step, host, startedAt, endedAt, tookMs, bytes, notes } = result;
     this.report.steps.push({
       said,
@@ -94,6 +98,11 @@ export class Run {
     for (const note of notes) if (!this.report.notes.includes(note)) this.report.notes.push(note);
     this.show();
     return result;
+  }
+
+  /** The step that an error came out of: others have run since, above all the start. */
+  stepOf(error: unknown): string {
+    return (error instanceof Error && this.failedIn.get(error)) || this.progress.step;
   }
 
   app(state: Progress['app']): void {
@@ -163,7 +172,10 @@ export function explain(step: string, host: string, error: unknown): { type: str
   if (isCancellation(error))
     return { type: 'Cancelled', message: `${step} on ${host}: cancelled; start it again when it suits` };
   if (cause instanceof TimeoutFailure && cause.timeoutType === 'SCHEDULE_TO_START') {
-    const missing = failure('NoWorker', { step, host, what: `no worker answers for host ${host}` });
+    // Nothing stopped is what matters of a first step alone.
+    const advice =
+      step === 'part' ? { advice: 'start `holdfast worker` there; the other repositories are not affected' } : {};
+    const missing = failure('NoWorker', { step, host, what: `no worker answers for host ${host}`, ...advice });
     return { type: missing.type ?? '', message: missing.message };
   }
   if (cause instanceof TimeoutFailure) {

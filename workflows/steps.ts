@@ -33,10 +33,10 @@ const CLASSES = {
   },
   /** What a site's owner has given its own time limit. A dead worker is seen within 7 s here, too. */
   operation: { ...common, startToCloseTimeout: '30d', heartbeatTimeout: '7s' },
-  /** Another host's part of a run: that host may be away for as long as a store may take. */
+  /** Another host's part of a run: where nobody is there, the site is not kept from its next run. One that is there may have to wait for its repository. */
   part: {
     ...common,
-    scheduleToStartTimeout: '20h',
+    scheduleToStartTimeout: '30m',
     startToCloseTimeout: '10m',
     scheduleToCloseTimeout: '21h',
     heartbeatTimeout: '15s',
@@ -75,10 +75,18 @@ type Calls<T> = { [K in keyof T]: Call<T[K]> };
 
 export interface Steps extends Calls<HostSteps>, Calls<TransferSteps> {}
 
-/** Another host is waited for as long as a store may take, and so much longer is its part worth trying again. */
-function patience(of: keyof typeof CLASSES, storeMs: number | undefined): ActivityOptions {
-  if (of !== 'part' || storeMs === undefined) return {};
-  return { scheduleToStartTimeout: storeMs, scheduleToCloseTimeout: storeMs + 3_600_000 };
+function patience(of: keyof typeof CLASSES, { storeMs, pickupMs }: Patience): ActivityOptions {
+  if (of !== 'part') return {};
+  return {
+    ...(pickupMs === undefined ? {} : { scheduleToStartTimeout: pickupMs }),
+    ...(storeMs === undefined ? {} : { scheduleToCloseTimeout: storeMs + 3_600_000 }),
+  };
+}
+
+/** What a site's config says of how long things may take. */
+interface Patience {
+  storeMs?: number;
+  pickupMs?: number;
 }
 
 /** Nobody is kept waiting by a dump without a stopped section, and an application's own export of hundreds of databases may take hours. */
@@ -94,7 +102,8 @@ const waitsForOthers = (name: string, input: unknown): boolean =>
   name === 'stop' && (input as { more?: number }).more !== undefined;
 
 /** The steps of one host, each called with the sentence that the UI shows and its input. */
-export function stepsOn(host: string, storeMs?: number): Steps {
+export function stepsOn(host: string, limits: Patience = {}): Steps {
+  const { storeMs } = limits;
   const transfer = storeMs
     ? { ...CLASSES.transfer, startToCloseTimeout: storeMs, scheduleToCloseTimeout: storeMs }
     : CLASSES.transfer;
@@ -102,17 +111,15 @@ export function stepsOn(host: string, storeMs?: number): Steps {
     get(_, name: string) {
       const hostClass = HOST_CLASS[name as keyof HostSteps];
       const options: ActivityOptions = hostClass
-        ? { ...CLASSES[hostClass], ...patience(hostClass, storeMs), taskQueue: hostQueue(host) }
+        ? { ...CLASSES[hostClass], ...patience(hostClass, limits), taskQueue: hostQueue(host) }
         : { ...transfer, taskQueue: transferQueue(host) };
       return (summary: string, input: unknown) => {
-        const limits = {
+        const all = {
           ...options,
           ...(takesItsTime(name, input) ? LONG : {}),
           ...(waitsForOthers(name, input) ? AFTER_OTHERS : {}),
         };
-        const step = proxyActivities<Record<string, (input: unknown) => Promise<unknown>>>({ ...limits, summary })[
-          name
-        ];
+        const step = proxyActivities<Record<string, (input: unknown) => Promise<unknown>>>({ ...all, summary })[name];
         return step?.(input);
       };
     },

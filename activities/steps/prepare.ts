@@ -53,15 +53,22 @@ export const prepare = (deps: Deps) =>
       stops,
       warm: stops && plan.fileSets.some((set) => set.change === 'mutable' && set.include.length === 0),
       ...(appChecks[plan.app]?.afterStore ? { confirms: true } : {}),
+      ...pushesOf(plan),
       boots: plan.restoreTest.boot && appChecks[plan.app]?.boot !== undefined,
       hooks: Object.keys(plan.hooks) as Prepared['hooks'],
-      limits: { startMs: plan.limits.startMs, storeMs: plan.limits.storeMs },
+      limits: { startMs: plan.limits.startMs, storeMs: plan.limits.storeMs, pickupMs: plan.limits.pickupMs },
       approval: plan.restore.approval,
       uncovered: plan.uncovered,
       ...(operation ? { operation: { writes: operation.writes } } : {}),
       ...(heldBy ? { heldBy } : {}),
     };
   });
+
+/** Absent where there is none, as in the histories from before. */
+function pushesOf(plan: Plan): Pick<Prepared, 'pushes'> {
+  const pushes = appChecks[plan.app]?.push?.remotes(plan) ?? [];
+  return pushes.length > 0 ? { pushes } : {};
+}
 
 async function planOf(input: PrepareInput, env: Env): Promise<Plan> {
   const { deps, ctx } = env;
@@ -108,7 +115,7 @@ async function preflight(plan: Plan, input: PrepareInput, env: Env): Promise<voi
   const guarded = input.workflow === 'guardedChange';
   const stops = input.workflow === 'backup' || guarded || (input.workflow === 'restore' && input.target === undefined);
   for (const spec of stops ? plan.services : []) await services[spec.kind].preflight(spec as never, env.ctx);
-  if (!input.reads && !isOnline(plan)) await preflightHealth(plan, env.ctx);
+  if (!input.reads && !isOnline(plan)) await preflightHealth(plan, env.ctx, env.deps.healthPatienceMs);
   const bytes = input.reads ? 0 : await preflightSources(plan, env);
   if (!input.reads) await appChecks[plan.app]?.preflight?.(plan, env.ctx);
   await preflightRepositories(plan, input.workflow === 'backup' || guarded, env).catch((error) => {

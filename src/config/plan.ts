@@ -60,6 +60,7 @@ export function derivePlan(config: Config, siteName: string, facts: SiteFacts, c
       downtimeMs: ms(limits.downtime) ?? Math.max(LEAST_CAP_MS, 3 * (context.lastDowntimeMs ?? 0)),
       startMs: ms(limits.start),
       storeMs: ms(limits.store),
+      pickupMs: ms(limits.pickup),
       reserveBytes: limits.reserve === undefined ? undefined : parseSize(limits.reserve),
     },
     objectives: {

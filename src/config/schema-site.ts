@@ -159,6 +159,11 @@ export const Site = z.strictObject({
       ).optional(),
       start: key(duration, 'How long its start may take before the run fails; default 30m.', '30m').optional(),
       store: key(duration, 'How long storing in one repository may take; default 20h.', '20h').optional(),
+      pickup: key(
+        duration,
+        'How long a run waits for the worker of another host, a backup machine say; default 30m.',
+        '2h',
+      ).optional(),
       reserve: key(
         size,
         'Space that must stay free on each disk; default the larger of 5 GB and 10 %.',

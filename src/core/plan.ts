@@ -276,6 +276,8 @@ export const Plan = z.strictObject({
     downtimeMs: z.number(),
     startMs: z.number().default(30 * 60_000),
     storeMs: z.number().default(20 * 3600_000),
+    /** How long a run waits for the worker of another host. */
+    pickupMs: z.number().default(30 * 60_000),
     idleMs: z.number().default(30 * 60_000),
     reserveBytes: z.number().optional(),
   }),

@@ -35,13 +35,14 @@ test('a good run goes through its steps in order, and its result says what happe
   assert.equal(report.repositories[0]?.level, 'verified');
 });
 
-test('another host whose worker never comes is waited for as long as a store may take, and the run ends partial', async (t) => {
+test('another host whose worker never comes is waited for a short while, and the run ends partial', async (t) => {
   if (skipWithoutServer(t, lab)) return;
   const repositories = [
     { name: 'nas', engine: 'archive', offsite: false, prunes: '' },
     { name: 'dated', engine: 'rsync', offsite: true, prunes: '', host: 'backupbox' },
   ];
-  const limits = { startMs: 1_800_000, storeMs: 15_000 };
+  // Long before a store's own limit, for which the site would be kept from its next backup.
+  const limits = { startMs: 1_800_000, storeMs: 20 * 3_600_000, pickupMs: 15_000 };
   const { steps, calls } = mockSteps({}, { repositories, limits });
   const report = await reportOf({ site: 'cms' }, steps);
   assert.ok(Date.parse(report.endedAt ?? '') - Date.parse(report.startedAt) >= 15_000);

@@ -37,7 +37,7 @@ const PLAN = {
   operations: {},
   keepAtLeastMs: 0,
   notify: [],
-  limits: { downtimeMs: 1, startMs: 2, storeMs: 3, idleMs: 4 },
+  limits: { downtimeMs: 1, startMs: 2, storeMs: 3, pickupMs: 5, idleMs: 4 },
   objectives: {},
   restore: { approval: 'required' },
   restoreTest: { boot: false, sample: '1/12' },

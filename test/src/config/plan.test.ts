@@ -117,6 +117,7 @@ describe('derivePlan', () => {
         downtimeMs: 300_000,
         startMs: 1_800_000,
         storeMs: 72_000_000,
+        pickupMs: 1_800_000,
         idleMs: 1_800_000,
         reserveBytes: 10e9,
       },
