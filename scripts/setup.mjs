@@ -2,6 +2,7 @@
 import { execFileSync } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
+import { buildGoPrograms } from './setup/go-programs.mjs';
 import { lockMatches } from './setup/lockfile.mjs';
 import { installPackages } from './setup/packages.mjs';
 import { getTestServer } from './setup/test-server.mjs';
@@ -20,7 +21,9 @@ export function setup(purpose, say = (line) => console.error(line)) {
     installModules(say);
   }
   installPackages(purpose, say);
-  return purpose === 'test' ? { testServer: getTestServer(say) } : {};
+  if (purpose !== 'test') return {};
+  buildGoPrograms(ROOT, say);
+  return { testServer: getTestServer(say) };
 }
 
 function installModules(say) {

@@ -7,6 +7,7 @@ import { afterEach, beforeEach, describe, test } from 'node:test';
 const load = (name: string) => import(new URL(`../../scripts/${name}`, import.meta.url).href);
 const { lockMatches } = await load('setup/lockfile.mjs');
 const { installPackages, findProgram } = await load('setup/packages.mjs');
+const { buildGoPrograms } = await load('setup/go-programs.mjs');
 
 describe('node_modules is what the lockfile asks for', () => {
   let root: string;
@@ -73,6 +74,23 @@ describe('programs that lack, for somebody who may not install them', () => {
   test('nothing is said where nothing lacks', () => {
     assert.deepEqual(install('test', ['needed', 'nice', 'fortests']), { said: '', error: undefined });
   });
+});
+
+test('a program that cannot be built is told with its reason, and the next one is built', () => {
+  const said: string[] = [];
+  const [root, lacks] = [tmpdir(), () => false];
+  const programs = [
+    { name: 'one', there: lacks, command: ['sh', '-c', 'echo no network >&2; false'] },
+    { name: 'two', there: lacks, command: ['no-such-program-of-ours'] },
+    { name: 'three', there: lacks, command: ['sh', '-c', 'test "$WANTED"'], env: { WANTED: 'yes' } },
+    { name: 'four', there: () => true, command: ['false'] },
+  ];
+  buildGoPrograms(root, (line: string) => said.push(line), { programs });
+  const told = said.filter((line) => line.startsWith('setup: without'));
+  assert.equal(told[0], 'setup: without one: no network');
+  assert.match(told[1] ?? '', /^setup: without two: .*ENOENT/);
+  assert.equal(told.length, 2);
+  assert.equal(said.filter((line) => line.includes('once)')).length, 3);
 });
 
 test('a program is found by name and by path', () => {

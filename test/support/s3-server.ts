@@ -15,16 +15,18 @@ export interface S3Server {
   end: () => Promise<void>;
 }
 
-const versitygw = findProgram('versitygw') ?? findProgram(join(homedir(), 'go/bin/versitygw'));
+const cache = process.env.XDG_CACHE_HOME || join(homedir(), '.cache');
+const versitygw = findProgram('versitygw') ?? findProgram(join(cache, 'holdfast/bin/versitygw'));
 
 /** Why there can be no S3 server here; false where there can. */
 export const NO_S3 = !versitygw
-  ? 'no S3 server: go install github.com/versity/versitygw/cmd/versitygw@latest'
+  ? 'no S3 server: the setup builds one where Go is installed'
   : !findProgram('rclone') && 'rclone is not installed';
 
-export async function startS3(): Promise<S3Server> {
+export async function startS3(
+  env = { AWS_ACCESS_KEY_ID: 'holdfast', AWS_SECRET_ACCESS_KEY: 'a-secret-of-the-tests' },
+): Promise<S3Server> {
   const [dir, port] = [await mkdtemp(join(tmpdir(), 'holdfast-s3-')), await freePort()];
-  const env = { AWS_ACCESS_KEY_ID: 'holdfast', AWS_SECRET_ACCESS_KEY: 'a-secret-of-the-tests' };
   const child: ChildProcess = spawn(versitygw ?? '', ['--port', `127.0.0.1:${port}`, 'posix', dir], {
     env: { PATH: process.env.PATH, ROOT_ACCESS_KEY: env.AWS_ACCESS_KEY_ID, ROOT_SECRET_KEY: env.AWS_SECRET_ACCESS_KEY },
     stdio: 'ignore',

@@ -39,7 +39,7 @@ export const versions: Version[] = [
     lacks: () =>
       existsSync(join(V2, 'cli-plugins/docker-compose'))
         ? undefined
-        : 'Compose v2 is not built: scripts/get-compose-v2.sh',
+        : 'Compose v2 is not built: the setup does it where Go is installed',
     config: V2,
     run: (...args) => call('docker', ['compose', ...args], V2),
   },

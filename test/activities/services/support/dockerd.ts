@@ -1,4 +1,5 @@
 import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
+import { readFileSync } from 'node:fs';
 import { chmod, cp, mkdir, mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -60,9 +61,12 @@ export async function openDockerd(): Promise<Dockerd | string> {
   };
   const clear = async () => {
     await stop();
-    try {
-      execFileSync('umount', [join(root, 'exec/netns/default')], { stdio: 'ignore' });
-    } catch {}
+    // Its network namespace, and its own data where the root does not propagate mounts.
+    for (const path of mountsBelow(root)) {
+      try {
+        execFileSync('umount', [path], { stdio: 'ignore' });
+      } catch {}
+    }
     await rm(root, { recursive: true, force: true });
   };
 
@@ -95,4 +99,13 @@ export async function openDockerd(): Promise<Dockerd | string> {
       await clear();
     },
   };
+}
+
+/** Deepest first. */
+function mountsBelow(dir: string): string[] {
+  const mounts = readFileSync('/proc/self/mountinfo', 'utf8').split('\n');
+  return mounts
+    .flatMap((line) => line.split(' ')[4] ?? [])
+    .filter((path) => path.startsWith(`${dir}/`))
+    .reverse();
 }
