@@ -1,3 +1,4 @@
+import { rmSync } from 'node:fs';
 import { mkdtemp, readFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -16,9 +17,21 @@ export interface TestContext extends Context {
   logText: () => Promise<string>;
 }
 
+const ours: string[] = [];
+process.on('exit', () => {
+  for (const dir of ours) rmSync(dir, { recursive: true, force: true });
+});
+
+/** A state directory that goes with this process. */
+async function throwAway(): Promise<string> {
+  const dir = await mkdtemp(join(tmpdir(), 'holdfast-state-'));
+  ours.push(dir);
+  return dir;
+}
+
 /** A context with the real runner and a state directory of its own (`dir`, else a new temporary one). */
 export async function testContext(options: { step?: string; dir?: string; site?: string } = {}): Promise<TestContext> {
-  const state = await openState(options.dir ?? (await mkdtemp(join(tmpdir(), 'holdfast-state-'))));
+  const state = await openState(options.dir ?? (await throwAway()));
   const controller = new AbortController();
   const notes: string[] = [];
   const beats: (Progress | undefined)[] = [];
