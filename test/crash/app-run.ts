@@ -3,7 +3,8 @@ import { buildLab } from '../support/lab-build.js';
 import type { AppArena } from './app-blows.js';
 import { type AppCase, nameOfApp, randomAppCase } from './app-cases.js';
 import { openAppArena, playApp } from './app-play.js';
-import { type Played, summary } from './play.js';
+import type { Played } from './play.js';
+import { summary } from './summary.js';
 
 interface Wanted {
   /** `all`: the applications in turn. */

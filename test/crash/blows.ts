@@ -1,24 +1,42 @@
+import assert from 'node:assert/strict';
+import type { ChildProcess } from 'node:child_process';
 import { randomUUID } from 'node:crypto';
 import { once } from 'node:events';
 import { readdirSync, readFileSync } from 'node:fs';
+import { rename, rm, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { type WorkflowHandle, WorkflowNotFoundError } from '@temporalio/client';
+import { openState } from '../../activities/site/state.js';
 import type { Lab } from '../support/lab.js';
 import { eventually, lives } from '../support/toy.js';
 import type { Blow } from './cases.js';
-import { phase, toolsOf } from './moments.js';
+import { pending, phase, toolsOf } from './moments.js';
 
 /** The machine of a matrix: its boot id stays for all that is started later. */
 export interface Machine {
   lab: Lab;
   boot: Record<string, string>;
+  /** The other worker of a host that has two. */
+  first?: ChildProcess | undefined;
+  /** When the application was stopped last, where that is later than the blow. */
+  stoppedAt?: number | undefined;
 }
 
 /** Twice the deadline of a stopped section. */
 const AWAY_MS = 120_000;
 
+/** What has to be there before the run begins. */
+export async function prepare(machine: Machine, blow: Blow): Promise<void> {
+  machine.stoppedAt = undefined;
+  if (blow !== 'second') return;
+  machine.first = machine.lab.worker();
+  await machine.lab.startWorker(machine.boot);
+}
+
 /** Strikes; what a supervisor, an init system or a person would do next is done by `recover`. Resolves once the blow has landed. */
-export async function strike({ lab }: Machine, blow: Blow, handle: WorkflowHandle): Promise<void> {
+export async function strike(machine: Machine, blow: Blow, handle: WorkflowHandle): Promise<void> {
+  const { lab } = machine;
   switch (blow) {
     case 'worker':
       return killWorker(lab);
@@ -30,7 +48,7 @@ export async function strike({ lab }: Machine, blow: Blow, handle: WorkflowHandl
       await killWorker(lab);
       return killSite(lab);
     case 'tool':
-      return killTool(lab);
+      return killTool(lab, handle);
     case 'freeze':
       lab.worker()?.kill('SIGSTOP');
       return;
@@ -46,6 +64,16 @@ export async function strike({ lab }: Machine, blow: Blow, handle: WorkflowHandl
     case 'starter':
       if (phase(lab) === 'stopped') await lab.site.start();
       return;
+    case 'lateStop':
+      return stopLate(machine);
+    case 'broken':
+      return breakProgram(lab);
+    case 'second':
+      return killWorker(lab, machine.first);
+    case 'namesake':
+      return meetNamesake(lab);
+    case 'forgotten':
+      return forget(lab, handle);
   }
 }
 
@@ -57,7 +85,7 @@ export async function recover(machine: Machine, blow: Blow): Promise<void> {
     if (!['stopped', 'revoked'].includes(phase(lab))) await lab.site.start();
   }
   if (blow === 'both' || blow === 'reboot') await lab.startWatchdog(machine.boot);
-  if (blow === 'worker' || blow === 'both' || blow === 'reboot') await lab.startWorker(machine.boot);
+  if (['worker', 'both', 'reboot', 'lateStop'].includes(blow)) await lab.startWorker(machine.boot);
   if (blow === 'server' || blow === 'away') {
     if (blow === 'away') await sleep(AWAY_MS);
     await lab.server?.start();
@@ -73,8 +101,7 @@ function unlessOver(error: unknown): void {
   if (!(error instanceof WorkflowNotFoundError)) throw error;
 }
 
-async function killWorker(lab: Lab): Promise<void> {
-  const worker = lab.worker();
+async function killWorker(lab: Lab, worker = lab.worker()): Promise<void> {
   if (!worker || worker.exitCode !== null || worker.signalCode !== null) return;
   const gone = once(worker, 'exit');
   worker.kill('SIGKILL');
@@ -101,17 +128,62 @@ async function killSite(lab: Lab): Promise<void> {
   await eventually('the site is gone', 5_000, () => !lab.site.pid());
 }
 
-async function killTool(lab: Lab): Promise<void> {
+/** The first tool that runs from here on; none where the run ends without one. */
+async function killTool(lab: Lab, handle: WorkflowHandle): Promise<void> {
   const worker = lab.worker()?.pid ?? 0;
   let killed = false;
-  await eventually('a tool runs', 20_000, () => {
+  for (let asked = performance.now(); !killed; await sleep(10)) {
     for (const pid of toolsOf(worker)) {
       try {
         process.kill(pid, 'SIGKILL');
         killed = true;
       } catch {} // It was quicker.
     }
-    return killed;
+    if (performance.now() - asked < 100) continue;
+    asked = performance.now();
+    if (!(await pending(handle)).running) return;
+  }
+}
+
+/** The worker dies in its stopped section, and the stop that it asked for takes effect once the watchdog has started the application. */
+async function stopLate(machine: Machine): Promise<void> {
+  const { lab } = machine;
+  await killWorker(lab);
+  if (!['stopped', 'revoked'].includes(phase(lab))) return;
+  await eventually('the watchdog has started the application', 60_000, () => phase(lab) !== 'stopped' && lab.site.up());
+  await eventually('the section is settled', 60_000, () => phase(lab) !== 'revoked');
+  machine.stoppedAt = performance.now();
+  await lab.site.stop();
+}
+
+const programOf = (lab: Lab) => join(lab.dir, 'app/server.mjs');
+
+/** The application ends right after each start from now on. */
+async function breakProgram(lab: Lab): Promise<void> {
+  await rename(programOf(lab), `${programOf(lab)}.whole`);
+  await writeFile(programOf(lab), 'process.exit(1);\n', { mode: 0o644 });
+}
+
+export async function mendProgram(lab: Lab): Promise<void> {
+  await rename(`${programOf(lab)}.whole`, programOf(lab));
+}
+
+/** A clone of the machine, which has a state directory of its own. It must end by itself. */
+async function meetNamesake(lab: Lab): Promise<void> {
+  const state = join(lab.dir, 'clone');
+  await openState(state);
+  const env = { HOLDFAST_STATE_DIR: state };
+  const ran = await lab.holdfast(['worker', '--config', lab.configPath], { env });
+  assert.match(`${ran.out}${ran.err}`, /another machine works as host local already/);
+  assert.notEqual(ran.code, 0);
+  await rm(state, { recursive: true });
+}
+
+/** As after the retention of its namespace, only sooner. */
+async function forget(lab: Lab, { workflowId }: WorkflowHandle): Promise<void> {
+  await lab.client.workflowService.deleteWorkflowExecution({
+    namespace: lab.client.options.namespace,
+    workflowExecution: { workflowId },
   });
 }
 

@@ -16,7 +16,10 @@ export type Step = (typeof STEPS)[number] | 'fetch' | 'swap' | 'prove';
  * `worker`: SIGKILL, then a new one. `both`: worker and watchdog, then both anew. `tool`: a program that the step runs.
  * `reboot`: all processes, the application too, then a new boot id. `freeze`: SIGSTOP past the deadline, then SIGCONT.
  * `server`: SIGKILL of Temporal's, then a new one with its data; `away`: the same, but for twice the deadline.
- * `starter`: somebody else starts the application while it is stopped.
+ * `starter`: somebody else starts the application while it is stopped. `lateStop`: the worker dies, and the stop that it asked for
+ * takes effect only after the watchdog has started the application. `broken`: the application does not start any more, until the next
+ * run of the site has begun. `second`: the host has two workers, and one dies. `namesake`: a worker of another machine
+ * with the same name comes. `forgotten`: the server loses the run, as after its retention.
  */
 export type Blow =
   | 'worker'
@@ -29,42 +32,12 @@ export type Blow =
   | 'freeze'
   | 'server'
   | 'away'
-  | 'starter';
-
-const DOWN: readonly Step[] = ['stop', 'checkpoint', 'dump', 'start'];
-const TOOLS: readonly Step[] = ['checkpoint', 'dump', 'store', 'verify'];
-
-/** The suite plays the same cases each time, so that a change is what makes a difference; other seeds are for looking further. */
-const USUAL_SEED = 20261121;
-
-/**
- * Every blow in each step where it differs from the others (HOLDFAST_CRASH_CASES: random ones besides, up to so many in
- * all). HOLDFAST_CRASH_SEED gives the same ones again.
- */
-export function casesOf(env: NodeJS.ProcessEnv): { cases: Case[]; seed: number } {
-  const seed = Number(env.HOLDFAST_CRASH_SEED ?? USUAL_SEED);
-  const count = Number(env.HOLDFAST_CRASH_CASES ?? 0);
-  const random = randomOf(seed);
-  const make = (moment: Case['moment'], blow: Blow): Case => ({
-    workflow: 'backup',
-    moment,
-    blow,
-    repository: random() < 0.5 ? 'nas' : 'local',
-    offset: random(),
-  });
-  const table: Case[] = [
-    ...STEPS.map((step) => make(step, 'worker')),
-    ...DOWN.map((step) => make(step, 'both')),
-    ...TOOLS.map((step) => make(step, 'tool')),
-    ...(['checkpoint', 'store'] as const).map((step) => make(step, 'reboot')),
-    ...(['stop', 'dump', 'store'] as const).map((step) => make(step, 'cancel')),
-    ...(['stop', 'dump', 'start', 'store'] as const).map((step) => make(step, 'terminate')),
-    ...(['stop', 'dump', 'start', 'store'] as const).map((step) => make(step, 'reset')),
-  ];
-  const blows: Blow[] = ['worker', 'both', 'tool', 'reboot', 'cancel', 'terminate', 'reset'];
-  while (table.length < count) table.push(make('random', blows[Math.floor(random() * blows.length)] ?? 'worker'));
-  return { cases: table, seed };
-}
+  | 'starter'
+  | 'lateStop'
+  | 'broken'
+  | 'second'
+  | 'namesake'
+  | 'forgotten';
 
 /** Steps of each workflow in which a blow can land. */
 const STEPS_OF: Record<Case['workflow'], readonly Step[]> = {
@@ -72,7 +45,20 @@ const STEPS_OF: Record<Case['workflow'], readonly Step[]> = {
   restore: ['fetch', 'stop', 'swap', 'start', 'finish'],
   restoreTest: ['fetch', 'prove', 'finish'],
 };
-/** As often as they are useful: a freeze and an absence each wait for minutes. */
+/** Those that run a tool for long enough to be killed in it. */
+const TOOLS: readonly Step[] = ['checkpoint', 'dump', 'store', 'verify', 'fetch', 'swap', 'prove'];
+const DOWN: readonly Step[] = ['stop', 'checkpoint', 'dump', 'swap', 'start'];
+/** Blows that need a step of a kind; all others may fall into any. */
+const FITS: Partial<Record<Blow, readonly Step[]>> = { tool: TOOLS, starter: DOWN, lateStop: DOWN, broken: DOWN };
+/** Needs no other workflow than a backup: a restore would wait for minutes before it takes its state back. */
+const BACKUP_ONLY: readonly Blow[] = ['broken'];
+
+const fits = (workflow: Case['workflow'], blow: Blow): readonly Step[] =>
+  BACKUP_ONLY.includes(blow) && workflow !== 'backup'
+    ? []
+    : STEPS_OF[workflow].filter((step) => FITS[blow]?.includes(step) ?? true);
+
+/** As often as they are useful: a freeze, an absence and a broken start each wait for long. */
 const WEIGHTS: Record<Blow, number> = {
   worker: 20,
   both: 12,
@@ -82,18 +68,30 @@ const WEIGHTS: Record<Blow, number> = {
   terminate: 10,
   reset: 10,
   server: 10,
+  lateStop: 6,
+  second: 6,
+  forgotten: 6,
   starter: 4,
+  namesake: 2,
+  broken: 1,
   freeze: 1,
   away: 1,
 };
+const ALL = Object.keys(WEIGHTS) as Blow[];
+/** They need a Temporal server that is the lab's own, or wait for minutes. */
+export const OWN_SERVER: readonly Blow[] = ['server', 'away'];
+export const LONG: readonly Blow[] = ['freeze', 'away', 'broken'];
 
 /** Case `index` of a seed: whatever else is played, it is the same one. */
-export function randomCase(seed: number, index: number): Case {
+export function randomCase(seed: number, index: number, blows: readonly Blow[] = ALL): Case {
   const random = randomOf(seed * 1_000_003 + index);
   const pick = <T>(from: readonly T[]): T => from[Math.floor(random() * from.length)] as T;
-  const workflow = pick(['backup', 'backup', 'backup', 'restore', 'restoreTest'] as const);
-  const blow = pick(Object.entries(WEIGHTS).flatMap(([name, weight]) => Array<Blow>(weight).fill(name as Blow)));
-  const moment = random() < 0.4 ? 'random' : pick(STEPS_OF[workflow]);
+  const blow = pick(blows.flatMap((name) => Array<Blow>(WEIGHTS[name]).fill(name)));
+  const suitable = (['backup', 'backup', 'backup', 'restore', 'restoreTest'] as const).filter(
+    (workflow) => fits(workflow, blow).length > 0,
+  );
+  const workflow = pick(suitable);
+  const moment = random() < 0.4 ? 'random' : pick(fits(workflow, blow));
   return { workflow, moment, blow, repository: pick(['nas', 'local'] as const), offset: random() };
 }
 
@@ -102,7 +100,7 @@ export function nameOf({ workflow, moment, blow, repository }: Case): string {
 }
 
 /** mulberry32: the same seed gives the same cases everywhere. */
-function randomOf(seed: number): () => number {
+export function randomOf(seed: number): () => number {
   let state = seed >>> 0;
   return () => {
     state = (state + 0x6d2b79f5) >>> 0;

@@ -2,13 +2,14 @@ import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { WorkflowHandle } from '@temporalio/client';
-import { situation } from '../../src/client/follow.js';
 import type { Lab } from '../support/lab.js';
 import type { Case } from './cases.js';
 
-/** How long a clean run takes; a random moment lies within it. */
-const RUN_MS = 5_000;
-const WAIT_MS = 60_000;
+/** How long a clean run takes on a quiet machine; a random moment lies within it. */
+const RUN_MS = 4_000;
+const WAIT_MS = 120_000;
+/** What asks the server costs it more than the blow. */
+const ASK_MS = 60;
 
 /**
  * Waits for the moment of a case; resolves with the step that was seen last, or undefined where the run had ended. The
@@ -17,34 +18,41 @@ const WAIT_MS = 60_000;
 export async function moment(
   lab: Lab,
   handle: WorkflowHandle,
-  { moment: wanted, offset }: Case,
+  { moment: wanted, offset }: Pick<Case, 'moment' | 'offset'>,
 ): Promise<string | undefined> {
   if (wanted === 'random') {
     await sleep(offset * RUN_MS);
-    const { pending, status } = await situation(lab.client, handle);
-    return status === 'RUNNING' ? (pending[0]?.name ?? 'between steps') : undefined;
+    const { running, steps } = await pending(handle);
+    return running ? (steps[0] ?? 'between steps') : undefined;
   }
-  let ended = false;
-  let seen = false;
-  const poll = (async () => {
-    while (!ended && !seen) {
-      const { status, pending } = await situation(lab.client, handle);
-      if (pending.some(({ name, waiting }) => name === wanted && !waiting)) seen = true;
-      if (status !== 'RUNNING') ended = true;
-      await sleep(20);
-    }
-  })();
   const log = join(lab.state, 'logs', handle.workflowId);
   const until = performance.now() + WAIT_MS;
-  while (!seen && !ended && performance.now() < until) {
-    if (wanted === 'stop' ? phase(lab) === 'stopped' : existsSync(join(log, `${wanted}.log`))) seen = true;
-    await sleep(4);
+  for (let asked = 0; performance.now() < until; await sleep(4)) {
+    if (wanted === 'stop' ? phase(lab) === 'stopped' : existsSync(join(log, `${wanted}.log`))) {
+      await sleep(offset * 40);
+      return wanted;
+    }
+    if (performance.now() - asked < ASK_MS) continue;
+    asked = performance.now();
+    const { running, steps } = await pending(handle);
+    if (!running) return undefined;
+    if (wanted !== 'stop' && steps.includes(wanted)) {
+      await sleep(offset * 40);
+      return wanted;
+    }
   }
-  if (seen) await sleep(offset * 40);
-  ended = true;
-  await poll;
-  return seen ? wanted : undefined;
+  return undefined;
 }
+
+/** Whether the run goes on, and the steps that are with a worker: of the server alone, which costs no worker's time. */
+export async function pending(handle: WorkflowHandle): Promise<{ running: boolean; steps: string[] }> {
+  const { raw, status } = await handle.describe();
+  const taken = (raw.pendingActivities ?? []).filter(({ state }) => state !== SCHEDULED);
+  return { running: status.name === 'RUNNING', steps: taken.map(({ activityType }) => activityType?.name ?? '') };
+}
+
+/** temporal.api.enums.v1.PendingActivityState */
+const SCHEDULED = 1;
 
 export function phase(lab: Lab): string {
   try {

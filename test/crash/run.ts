@@ -1,8 +1,10 @@
 import { parseArgs } from 'node:util';
 import { buildLab } from '../support/lab-build.js';
 import { playApps } from './app-run.js';
+import { type Arena, openArena } from './arena.js';
 import { type Case, nameOf, randomCase } from './cases.js';
-import { type Arena, openArena, type Played, play, summary } from './play.js';
+import { type Played, play } from './play.js';
+import { healthyTimes, summary } from './summary.js';
 
 /*
  * `npm run crash -- --seed N --cases N`: random cases, each in a lab with a Temporal of its own. A case that fails prints the
@@ -77,6 +79,7 @@ for (const end of ends) {
     say(`FAIL a lab: ${end.reason}`);
   }
 }
-say(`seed ${seed}: ${summary(played)}; ${failed.length} failed; ${Math.round((performance.now() - began) / 1000)} s`);
-if (values.json) console.log(JSON.stringify({ seed, played, failed }));
+say(`seed ${seed}: ${failed.length} failed, ${Math.round((performance.now() - began) / 1000)} s; ${summary(played)}`);
+for (const { name, again, message } of failed) say(`FAILED ${name}: ${message.split('\n')[0]}\n     again: ${again}`);
+if (values.json) console.log(JSON.stringify({ seed, played, failed, healthy: healthyTimes(played) }));
 process.exitCode = failed.length > 0 ? 1 : 0;

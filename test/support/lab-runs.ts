@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from 'node:timers/promises';
 import type { WorkflowHandle } from '@temporalio/client';
 import { reportOf, situation } from '../../src/client/follow.js';
 import type { Progress, Report } from '../../src/core/report.js';
@@ -26,6 +27,25 @@ export async function untilStep(lab: Lab, handle: WorkflowHandle, name: string, 
     return seen || status !== 'RUNNING';
   });
   return seen;
+}
+
+/**
+ * Lets a restore go ahead whenever it asks: once more where it was reset, and whatever dies meanwhile. Call what it returns
+ * when the run has ended.
+ */
+export function keepApproving(handle: WorkflowHandle, site = 'cms'): () => void {
+  let over = false;
+  void (async () => {
+    for (; !over; await sleep(200)) {
+      try {
+        const progress = await handle.query<Progress>('progress');
+        if (progress.waitsFor?.startsWith('approval')) await approve(handle, site);
+      } catch {} // No worker, or no server, right now.
+    }
+  })();
+  return () => {
+    over = true;
+  };
 }
 
 /** Waits until a restore asks, and lets it go ahead. */

@@ -29,8 +29,8 @@ export interface LabSite {
   write: () => Promise<number>;
   /** Ids of rows that were acknowledged, and when. */
   acknowledged: Map<number, number>;
-  /** Writes a row every 40 ms until it is ended. */
-  writer: () => { end: () => Promise<void> };
+  /** Writes a row every `everyMs` (40) until it is ended. */
+  writer: (everyMs?: number) => { end: () => Promise<void> };
   /** Ids of all rows in a database file, asked read-only; by default in the live one. */
   rows: (file?: string) => Promise<number[]>;
 }
@@ -90,12 +90,12 @@ export async function createLabSite(
     up,
     healthy: (withinMs = 20_000) => eventually('the site is healthy', withinMs, up),
     write,
-    writer: () => {
+    writer: (everyMs = 40) => {
       let running = true;
       const done = (async () => {
         while (running) {
           await write().catch(() => {}); // Not acknowledged: nobody may count on it.
-          await sleep(40);
+          await sleep(everyMs);
         }
       })();
       return {

@@ -12,6 +12,7 @@ import { connect } from '../../src/client/connect.js';
 import { DEFAULT_HOST, hostQueue } from '../../src/core/names.js';
 import { findTemporal, startDevServer } from '../../worker/dev-server.js';
 import { freePorts } from '../../worker/free-ports.js';
+import { CHEAP_PASSWORD, layCheapRepository } from './cheap-restic.js';
 import { createLabSite, type LabSite } from './lab-site.js';
 import { eventually } from './toy.js';
 
@@ -29,6 +30,8 @@ export interface LabOptions {
   built?: string;
   /** A Temporal of its own, with a database file, that can be killed and started again. */
   ownServer?: boolean;
+  /** A restic repository whose key costs no time: where dozens of runs are played and none is measured. */
+  cheapRestic?: boolean;
   configure?: (config: ConfigObject, lab: { dir: string; site: LabSite }) => void;
 }
 
@@ -89,8 +92,10 @@ export async function createLab(options: LabOptions = {}): Promise<Lab | string>
   await openState(state);
   const site = await createLabSite(dir, options);
   const [passwordFile, configPath] = [join(dir, 'restic.key'), join(dir, 'holdfast.yaml')];
-  await writeFile(passwordFile, randomBytes(16).toString('hex'), { mode: 0o600 });
+  const password = options.cheapRestic ? CHEAP_PASSWORD : randomBytes(16).toString('hex');
+  await writeFile(passwordFile, password, { mode: 0o600 });
   const repositories = { nas: join(dir, 'repositories/restic'), local: join(dir, 'repositories/archive') };
+  if (options.cheapRestic) await layCheapRepository(repositories.nas);
   const names = (options.engines ?? ['restic', 'archive']).map((engine) => (engine === 'restic' ? 'nas' : 'local'));
   let config: ConfigObject = {
     version: 1,
