@@ -44,7 +44,7 @@ export async function withApplicationStopped<T>(
     }
     const rollBack = 'error' in outcome && context.rollBackAfterMs !== undefined;
     const first = await always(() => startOnce(context, rollBack));
-    const settled = first.up ? Promise.resolve(true) : always(() => keepStarting(context));
+    const settled = first.up ? Promise.resolve(true) : always(() => keepStarting(context, first.why));
     // Awaited only when the stores have ended: until then nobody listens, and that must not fail the run's tasks.
     settled.catch(() => undefined);
     if ('result' in outcome && context.rollBackAfterMs !== undefined && first.rolledBack) {
@@ -68,6 +68,8 @@ export async function withApplicationStopped<T>(
 interface Up {
   up: boolean;
   rolledBack: boolean;
+  /** Why it is not up, with what to do. */
+  why?: string;
 }
 
 async function startOnce({ run, steps, prepared, base }: SectionContext, rollBack: boolean): Promise<Up> {
@@ -80,30 +82,33 @@ async function startOnce({ run, steps, prepared, base }: SectionContext, rollBac
     // Whatever the class of its failure: as long as the application may be down it is asked again, and people are told.
     const { message } = explain('start', base.host, error);
     if (!run.report.notes.includes(message)) run.report.notes.push(message);
-    return { up: false, rolledBack: false };
+    return { up: false, rolledBack: false, why: message };
   }
   run.report.downtimeMs = started.downtimeMs;
   run.report.sections = started.sections;
   if (started.up) run.app('up');
-  return started;
+  return started.up ? started : { ...started, why: started.said };
 }
 
 /** Asks again and again, tells people, and gives up at the limit; the watchdog never gives up. */
-async function keepStarting(context: SectionContext): Promise<boolean> {
+async function keepStarting(context: SectionContext, first: string | undefined): Promise<boolean> {
   const { run, steps, prepared, base } = context;
   const since = Date.now();
+  let why = first;
   // What was restored is given up before the application is: the limit counts from when the state from before was asked for.
   const limitMs = prepared.limits.startMs + (context.rollBackAfterMs ?? 0);
   for (let told = 0; Date.now() - since < limitMs; ) {
     const waited = Date.now() - since;
     if (waited >= told) {
-      const said = `${base.site} has not come up ${formatDuration(waited + 30_000)} after its start`;
+      const because = why === undefined ? '' : `: ${why}`;
+      const said = `${base.site} has not come up ${formatDuration(waited + 30_000)} after its start${because}`;
       await steps.alarm('Tell that the application is down', { ...base, event: 'down', said }).catch(() => undefined);
       told = told === 0 ? 120_000 : told * 2;
     }
     await sleep('5s');
     const rollBack = context.rollBackAfterMs !== undefined && Date.now() - since > context.rollBackAfterMs;
-    const { up, rolledBack } = await startOnce(context, rollBack);
+    const { up, rolledBack, ...still } = await startOnce(context, rollBack);
+    why = still.why ?? why;
     if (up) {
       await steps
         .alarm('Tell that it is up again', { ...base, event: 'recovered', said: `${base.site} is up again` })
@@ -117,6 +122,7 @@ async function keepStarting(context: SectionContext): Promise<boolean> {
       return true;
     }
   }
+  if (why !== undefined && !run.report.notes.includes(why)) run.report.notes.push(why);
   run.failed(
     'start',
     failure('ApplicationDown', {

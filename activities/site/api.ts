@@ -65,6 +65,8 @@ export const SiteRecord = z.strictObject({
   upAt: z.string().optional(),
   /** Why the section was revoked, as the report says it. */
   revokedFor: z.string().optional(),
+  /** Why the last attempt to bring the application up failed, for people; gone once it is up. */
+  failed: z.strictObject({ at: z.string(), said: z.string() }).optional(),
   /** The longest stop timeout of the services: how long ensureUp goes on looking after a start. */
   stopTimeoutMs: z.number().default(60_000),
   /** The section's epoch that its holder is bringing up (ensureUp `finish`): a retry goes on with it, and no undo is replayed. */

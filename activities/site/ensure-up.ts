@@ -11,6 +11,7 @@ import { fenceOf, raiseEpoch, replayUndo } from './fence.js';
 import { bootClock, bootId, liveness, ownMark } from './marks.js';
 import { readEpoch, readRecord, type SitePaths, updateRecord } from './record.js';
 import { endSection, endStrays } from './strays.js';
+import { bringUpWithoutState, isStateGone } from './without-state.js';
 
 /*
  * The way up, for everybody. What holds at every instruction, whoever is killed or frozen there:
@@ -72,12 +73,14 @@ export async function ensureUp(
   for (;;) {
     ctx.signal.throwIfAborted();
     const claimed = await claim(paths, site, mode, { ...options, deadlineMs }).catch(async (error) => {
+      if (isStateGone(error)) return upAllTheSame(paths, site, mode, error, end, ctx);
       // A dump that filled the disk must not keep the application down. Its writers first, or they take what the ballast leaves.
       if (error.code !== 'ENOSPC') throw error;
       await endSection(state, paths.fenceLock);
       await dropBallast(paths);
       return claim(paths, site, mode, { ...options, deadlineMs });
     });
+    if ('up' in claimed) return claimed.up;
     // Up already; or up meanwhile, and stopped again by a section that is none of our business.
     if ('record' in claimed && (!isDown(claimed.record) || claimed.foreign)) return report(claimed.record, false);
     const left = end - performance.now();
@@ -93,6 +96,21 @@ export async function ensureUp(
     ctx.beat();
     await sleep(OBSERVE_MS, undefined, { signal: ctx.signal }).catch(() => ctx.signal.throwIfAborted());
   }
+}
+
+/** Nothing can be claimed, and the application must not wait for that; the record is settled by whoever can write it again. */
+async function upAllTheSame(
+  paths: SitePaths,
+  site: string,
+  mode: 'finish' | 'recover',
+  error: unknown,
+  end: number,
+  ctx: Context,
+): Promise<{ up: Up }> {
+  const record = await readRecord(paths, site);
+  if (!isDown(record) || (mode === 'recover' && record.undo.length > 0)) throw error;
+  await bringUpWithoutState(record, Math.max(0, end - performance.now()), ctx);
+  return { up: report({ ...record, upAt: new Date().toISOString() }, true) };
 }
 
 /** Calls of this process that work at a claim: its mark alone cannot tell them apart. */
@@ -183,8 +201,10 @@ async function work(
     // A finish is asked for again within the deadline: a watchdog that came first would replay the undo of an application
     // that is merely slow. A recovery that gives up leaves the rest to the watchdog at once.
     const patience = claimed.phase === 'stopped' && !ctx.signal.aborted ? options.deadlineMs : 0;
+    const said = error instanceof Error && isFailure(error) ? error.message : undefined;
+    const failed = said === undefined ? {} : { failed: { at: new Date().toISOString(), said } };
     if (!isFailure(error, 'SectionRevoked'))
-      await change((now) => ({ ...now, deadline: bootClock() + patience })).catch(() => {});
+      await change((now) => ({ ...now, ...failed, deadline: bootClock() + patience })).catch(() => {});
     throw error;
   } finally {
     clearInterval(renewal);
@@ -194,7 +214,7 @@ async function work(
 
 /** The record after a healthy start. `prior` stays while a stop that was killed may still take effect (`late`). */
 function up(now: SiteRecord, late: boolean): SiteRecord {
-  const { deadline, cap, worker, finishes, prior = {}, lookUntil = 0, bootId: _, ...rest } = now;
+  const { deadline, cap, worker, finishes, prior = {}, lookUntil = 0, bootId: _, failed: __, ...rest } = now;
   const phase = now.holder ? 'held' : 'idle';
   const next: SiteRecord = { ...rest, phase, undo: [], upAt: new Date().toISOString() };
   if (now.phase === 'revoked' || late)

@@ -83,7 +83,7 @@ export function openSite(state: StateDir, site: string, timing: Partial<Timing> 
         if (!same(now.holder, holder)) throw busy(now, site, ctx);
         if (isDown(now)) return undefined;
         previous = now;
-        const { revokedFor: _, upAt: __, ...rest } = now;
+        const { revokedFor: _, upAt: __, failed: ___, ...rest } = now;
         return {
           ...rest,
           phase: 'stopped',

@@ -33,6 +33,8 @@ export interface RecordState {
   downAt?: string;
   holder?: string;
   revokedFor?: string;
+  /** Why the last attempt to bring it up failed. */
+  failed?: { at: string; said: string };
 }
 
 export async function readSite(dir: string, site: string): Promise<SiteState> {
@@ -90,11 +92,12 @@ async function readRecord(file: string, unreadable: string[]): Promise<RecordSta
     unreadable.push(file);
     return undefined;
   }
-  const { phase, downAt, revokedFor, holder } = value as RecordState & { holder?: { workflowId?: string } };
+  const { phase, downAt, revokedFor, failed, holder } = value as RecordState & { holder?: { workflowId?: string } };
   return {
     phase,
     ...(downAt ? { downAt } : {}),
     ...(revokedFor ? { revokedFor } : {}),
+    ...(failed ? { failed } : {}),
     ...(holder?.workflowId ? { holder: holder.workflowId } : {}),
   };
 }

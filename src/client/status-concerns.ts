@@ -40,7 +40,8 @@ function kept(site: string, { at, path, kind }: Aside): Concern {
 
 function down({ site, downSince }: SiteStatus, { state, running }: SiteFacts): Concern[] {
   if (downSince === undefined) return [];
-  const { holder, revokedFor } = state?.record ?? {};
+  const { holder, revokedFor, failed } = state?.record ?? {};
+  if (failed) return [tell('x', `down since ${downSince}: ${failed.said}; tried last at ${failed.at}`)];
   const run = running.find(({ id }) => id === holder);
   if (run && !revokedFor)
     return [tell('x', `${run.id} holds it down; if that takes too long: holdfast release ${site}`)];

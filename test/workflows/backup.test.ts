@@ -171,8 +171,19 @@ test('one repository of two that fails makes the run partial; both make it faile
 
 test('an application that never comes up: stored all the same, people are told, and the run fails naming the snapshot', async (t) => {
   if (skipWithoutServer(t, lab)) return;
-  const { steps, calls } = mockSteps(
-    { start: async () => ({ ...said('start'), up: false, rolledBack: false, downtimeMs: 30_000, sections: 1 }) },
+  const why = 'start on local: shop could not be put back; look whether its server runs';
+  const told: string[] = [];
+  const { steps } = mockSteps(
+    {
+      start: async () => ({
+        ...said('start', { said: why }),
+        ...{ up: false, rolledBack: false, downtimeMs: 30_000, sections: 1 },
+      }),
+      alarm: async ({ said: text }) => {
+        told.push(text);
+        return said('alarm');
+      },
+    },
     // A mocked step takes no time, so that each ask is 5 s after the last: a limit of minutes keeps the history short.
     { limits: { startMs: 130_000, storeMs: 3_600_000 } },
   );
@@ -180,9 +191,13 @@ test('an application that never comes up: stored all the same, people are told, 
   assert.equal(report.outcome, 'failed');
   assert.match(report.said, /APPLICATION DOWN; stored: nas:abcdef01/);
   assert.equal(report.failures.at(-1)?.type, 'ApplicationDown');
-  assert.ok(calls.includes('verify'));
-  const alarms = calls.filter((name) => name === 'alarm').length;
-  assert.equal(alarms, 2, 'at once, and after two minutes');
+  assert.equal(report.repositories[0]?.level, 'verified');
+  assert.equal(told.length, 2, 'at once, and after two minutes');
+  assert.ok(
+    told.every((text) => text.endsWith(`after its start: ${why}`)),
+    told.join(),
+  );
+  assert.ok(report.notes.includes(why));
 });
 
 test('a run that another one of its kind holds back, or its condition, ends as skipped', async (t) => {

@@ -74,6 +74,18 @@ test('says when no copy leaves the machine, and nothing where one does or somebo
   assert.match(told([nas, { ...cloud, offsite: true }]).lines.join(), /no copy leaves/, 'the other one is empty yet');
 });
 
+test('an application that waits for its database server says what it waits for, since when, and what to do', () => {
+  const why = 'shop could not be put back, and nothing is started without it; look whether its server runs';
+  const failed = { at: '2026-11-21T08:26:00Z', said: `watchdog on local: ${why}; the watchdog goes on trying` };
+  const record = { phase: 'revoked', downAt: '2026-11-21T08:20:48Z', revokedFor: 'its worker (pid 7) is gone', failed };
+  const { lines, exit } = screen([
+    site('a', { state: { reports: [], proofs: [], unreadable: [], aside: [], record } }),
+  ]);
+  assert.equal(exit, 6);
+  const line = `x a     down since 2026-11-21T08:20:48Z: ${failed.said}; tried last at 2026-11-21T08:26:00Z`;
+  assert.ok(lines.includes(line), lines.join('\n'));
+});
+
 test('the screen: the worst first, a line for each reason with what to type next', () => {
   const files = site('files', {
     app: 'seafile',
