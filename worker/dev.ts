@@ -1,7 +1,7 @@
 import type { ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdir } from 'node:fs/promises';
-import { join } from 'node:path';
+import { delimiter, dirname, join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { openState } from '../activities/site/state.js';
 import { watchdogAlive } from '../activities/site/watchdog-status.js';
@@ -40,6 +40,7 @@ export async function runDev(options: DevOptions): Promise<void> {
   const server = await startDevServer({ temporal, namespace: wanted, dbFile: join(dir, 'temporal.db'), ports });
   const { address, namespace } = server;
   say(`Temporal at ${address}, namespace ${namespace}${server.uiUrl ? `, UI at ${server.uiUrl}` : ''}`);
+  if ('path' in temporal && !onPath(temporal.path)) say(`the temporal command, which is not on PATH: ${temporal.path}`);
   const watchdog = await startWatchdog(stateDir);
   try {
     await runWorker({ address, namespace, host, stateDir, configPath, signal, say });
@@ -48,6 +49,8 @@ export async function runDev(options: DevOptions): Promise<void> {
     await server.stop();
   }
 }
+
+const onPath = (path: string) => (process.env.PATH ?? '').split(delimiter).includes(dirname(path));
 
 /** One of our own, unless this host has a resident one already; alive before the worker looks for one and starts its own. */
 async function startWatchdog(stateDir: string): Promise<ChildProcess | undefined> {
