@@ -39,11 +39,30 @@ export async function compare(
   ctx: Context,
   live?: (difference: LiveDifference) => Promise<void>,
 ): Promise<Differences> {
-  const have = join(workDir, 'have.txt');
-  const want = join(workDir, 'want.txt');
+  await keepListing(contents, workDir, ctx);
+  return compareKept(manifest, staging, workDir, ctx, live);
+}
+
+const HAVE = 'have.txt';
+
+/** Keeps what a snapshot holds in `workDir`, sorted, for `compareKept`. */
+export async function keepListing(contents: AsyncIterable<ListedFile>, workDir: string, ctx: Context): Promise<void> {
+  const have = join(workDir, HAVE);
   await writeLines(have, listed(contents, ctx));
-  await writeLines(want, wanted(manifest, staging, live !== undefined));
   await sortFile(have, ctx);
+}
+
+/** As `compare`, with the listing that was kept in `workDir`. */
+export async function compareKept(
+  manifest: Manifest,
+  staging: string,
+  workDir: string,
+  ctx: Context,
+  live?: (difference: LiveDifference) => Promise<void>,
+): Promise<Differences> {
+  const have = join(workDir, HAVE);
+  const want = join(workDir, 'want.txt');
+  await writeLines(want, wanted(manifest, staging, live !== undefined));
   await sortFile(want, ctx);
   return join2(readLines(want), readLines(have), live);
 }

@@ -6,19 +6,29 @@ import { createInterface } from 'node:readline';
 import { finished } from 'node:stream/promises';
 import type { Context } from '../contracts.js';
 
+/** A write for each line of a million would cost more than the lines do. */
+const CHUNK = 1 << 16;
+
 /** Writes text lines as they come, without holding them; returns how many. */
 export async function writeLines(path: string, lines: AsyncIterable<string>): Promise<number> {
   const out = createWriteStream(path, { mode: 0o600, flush: true });
+  const done = finished(out);
+  // It may fail while the next line is waited for; who writes then learns of it.
+  done.catch(() => {});
   let count = 0;
+  let chunk = '';
   try {
     for await (const line of lines) {
       count++;
-      if (!out.write(`${line}\n`)) await once(out, 'drain');
+      chunk += `${line}\n`;
+      if (chunk.length < CHUNK) continue;
+      if (!out.write(chunk)) await Promise.race([once(out, 'drain'), done]);
+      chunk = '';
     }
   } finally {
-    out.end();
+    out.end(chunk);
   }
-  await finished(out);
+  await done;
   return count;
 }
 

@@ -21,6 +21,9 @@ export function matcher(set: Pick<FileSetSpec, 'include' | 'exclude'>): (relativ
   return (relative) => included(relative) && !excluded(relative);
 }
 
+/** How many entries are looked at side by side. */
+const AT_ONCE = 64;
+
 /**
  * Walks a file set, one directory at a time: memory stays flat at millions of files. Directories come before what is in
  * them. What vanishes meanwhile is passed over; what cannot be read is told to `unreadable`, a name that a list cannot hold to `unnameable`.
@@ -33,27 +36,36 @@ export async function* walk(
   const wanted = matcher(set);
   const included = matcher({ include: [], exclude: set.exclude });
   async function* below(relative: string): AsyncGenerator<FileLine> {
-    const dir = await opendir(join(set.root, relative)).catch((error: NodeJS.ErrnoException) => {
+    const options = { bufferSize: AT_ONCE };
+    const dir = await opendir(join(set.root, relative), options).catch((error: NodeJS.ErrnoException) => {
       if (error.code !== 'ENOENT' && error.code !== 'ENOTDIR') unreadable(relative || '.');
       return undefined;
     });
     if (!dir) return;
+    let paths: string[] = [];
     for await (const entry of dir) {
-      yield* at(relative ? `${relative}/${entry.name}` : entry.name);
+      paths.push(relative ? `${relative}/${entry.name}` : entry.name);
+      if (paths.length < AT_ONCE) continue;
+      yield* at(paths);
+      paths = [];
+    }
+    yield* at(paths);
+  }
+  async function* at(paths: string[]): AsyncGenerator<FileLine> {
+    const taken = paths.filter(included);
+    const lines = await Promise.all(taken.map((path) => describe(set.root, path)));
+    for (const [i, path] of taken.entries()) {
+      const line = lines[i];
+      if (!line) {
+        // A name that is no UTF-8 comes back as another one: left out here, nobody would miss it.
+        if (path.slice(path.lastIndexOf('/')).includes('\uFFFD')) unnameable(path);
+        continue;
+      }
+      if (wanted(path)) yield line;
+      if (line.t === 'd') yield* below(path);
     }
   }
-  async function* at(path: string): AsyncGenerator<FileLine> {
-    if (!included(path)) return;
-    const line = await describe(set.root, path);
-    if (!line) {
-      // A name that is no UTF-8 comes back as another one: left out here, nobody would miss it.
-      if (path.slice(path.lastIndexOf('/')).includes('\uFFFD')) unnameable(path);
-      return;
-    }
-    if (wanted(path)) yield line;
-    if (line.t === 'd') yield* below(path);
-  }
-  for (const place of await places(set, unreadable)) yield* place === '' ? below('') : at(place);
+  for (const place of await places(set, unreadable)) yield* place === '' ? below('') : at([place]);
 }
 
 /**

@@ -1,7 +1,8 @@
 import { randomUUID } from 'node:crypto';
-import { mkdir, rm, writeFile } from 'node:fs/promises';
+import { mkdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { z } from 'zod';
+import { isFailure } from '../../src/core/failures.js';
 import type { RepositorySpec } from '../../src/core/plan.js';
 import type { BackupRequest, Context, RunResult, Stored } from '../contracts.js';
 import { BackupError, expandBraces, parseLine, Status, Summary, wentAway } from '../tools/restic.js';
@@ -17,17 +18,21 @@ import { assertSources, sourcesOf } from './walk.js';
 export async function backup(repo: RepositorySpec, request: BackupRequest, ctx: Context): Promise<Stored> {
   await assertSources(request, ctx);
   const { manifest, workDir } = request;
-  // Named, because restic itself looks for one with the very same paths and, from 0.17 on, by other rules.
-  const parent = (await snapshotsOf(repo, manifest.siteId, ctx, workDir)).at(-1);
   await mkdir(workDir, { recursive: true });
+  // Each listing costs restic the derivation of its key: the newest snapshot of ours is remembered until the next run.
+  const newest = join(workDir, `restic-newest-${manifest.siteId}`);
+  const remembered = await readFile(newest, 'utf8').catch(() => undefined);
+  // Whatever goes wrong with it, the next attempt does without.
+  await rm(newest, { force: true });
   const list = join(workDir, `restic-${randomUUID()}.list`);
   try {
     // NUL-separated: names may hold anything else, and an argument list has an end.
     await writeFile(list, (await sourcesOf(request, ctx)).map((path) => `${path}\0`).join(''), { mode: 0o600 });
-    const args = [
+    const args = (parent: string | undefined) => [
       ...['backup', '--json', '--quiet', '--host', manifest.host, '--files-from-raw', list],
       ...tagsOf(request).flatMap((tag) => ['--tag', tag]),
-      ...(parent ? ['--parent', parent.id] : []),
+      // Named, because restic itself looks for one with the very same paths and, from 0.17 on, by other rules.
+      ...(parent ? ['--parent', parent] : []),
       ...request.exclude.flatMap(expandBraces).flatMap((pattern) => ['--exclude', pattern]),
     ];
     let summary: Summary | undefined;
@@ -43,11 +48,19 @@ export async function backup(repo: RepositorySpec, request: BackupRequest, ctx: 
       if (error) passed[wentAway(error, request.live ?? []) ? 'gone' : 'others']++;
     };
     const options = { onLine, onErrorLine, idleMs: IDLE_MS };
-    const result = await restic(repo, args, ctx, { workDir, options, accept: [0, 3] });
+    const run = (parent: string | undefined) => restic(repo, args(parent), ctx, { workDir, options, accept: [0, 3] });
+    const listed = async () => run((await snapshotsOf(repo, manifest.siteId, ctx, workDir)).at(-1)?.id);
+    const result = await (remembered ? run(remembered) : listed()).catch((error) => {
+      // Retention or a person has removed it, or another repository stands in its place.
+      if (!remembered || !isFailure(error, 'SnapshotMissing')) throw error;
+      return listed();
+    });
     if (result.exitCode === 3 && (passed.others > 0 || passed.gone === 0))
       throw await incomplete(repo, request, summary, result, ctx);
     if (result.exitCode === 3) ctx.note(`${passed.gone} files went while they were stored in ${repo.name}`);
-    return await stored(repo, request, summary, ctx);
+    const done = await stored(repo, request, summary, ctx);
+    await writeFile(newest, done.snapshot.id, { mode: 0o600 });
+    return done;
   } finally {
     await rm(list, { force: true });
   }

@@ -3,7 +3,7 @@ import type { Manifest, Snapshot } from '../../src/core/manifest.js';
 import { shortId } from '../../src/core/names.js';
 import type { RepositorySpec } from '../../src/core/plan.js';
 import type { Verified, VerifyInput } from '../api.js';
-import { compare, type Differences } from '../capture/compare.js';
+import { compareKept, type Differences, keepListing } from '../capture/compare.js';
 import { exists } from '../capture/copy.js';
 import { fetchStaging } from '../capture/fetch-staging.js';
 import { DATABASES, LISTS, MANIFEST } from '../capture/layout.js';
@@ -34,17 +34,23 @@ export const verify = (deps: Deps) =>
       : undefined;
     const part = await nextPart(deps.state, plan.site, repository.name);
     const checked = await engines[repository.engine].check(repository, input.depth, part, ctx);
-    const live = await verifyLive(input, env);
+    const { said: live, ...damage } = await verifyLive(input, env);
+    const shares = { structure: 'no data', sample: `${part.n}/${part.of} of the data`, full: 'all data' };
+    const read = `${shares[input.depth]} read`;
     return compared === undefined
       ? {
           said: `${checked.said}; only its key could read more, and that is not on this host${live}`,
           snapshot,
           level: 'stored',
+          read,
+          ...damage,
         }
       : {
           said: `${compared} entries as in the manifest, databases read back; ${checked.said}${live}`,
           snapshot,
           level: 'verified',
+          read,
+          ...damage,
         };
   });
 
@@ -52,15 +58,21 @@ async function readBack(repository: RepositorySpec, snapshot: Snapshot, dir: str
   const { ctx } = env;
   const engine = engines[repository.engine];
   const names = [MANIFEST, LISTS, DATABASES, ...(checks[env.plan.app]?.referencesRead ?? [])];
-  const restored = await fetchStaging(repository, snapshot, names, join(dir, 'restored'), env);
+  // Side by side: most of either is an engine that opens its repository. Both end before their directory is cleared.
+  const [fetched, kept] = await Promise.allSettled([
+    fetchStaging(repository, snapshot, names, join(dir, 'restored'), env),
+    keepListing(engine.contents(repository, snapshot.id, ctx), dir, ctx),
+  ]);
+  if (fetched.status === 'rejected') throw fetched.reason;
+  const restored = fetched.value;
   const manifest = await readManifest(join(restored, MANIFEST));
   // Its tags name a capture: another one's content under them is no copy of it.
   if (manifest.captureId !== snapshot.captureId)
     throw ctx.fail('SnapshotDiffers', `snapshot ${shortId(snapshot)} holds another capture than its tags say`);
   await hashes(manifest, restored, snapshot, env);
-  const contents = engine.contents(repository, snapshot.id, ctx);
+  if (kept.status === 'rejected') throw kept.reason;
   if (!hasLive(manifest)) {
-    const found = await compare(manifest, restored, contents, dir, ctx);
+    const found = await compareKept(manifest, restored, dir, ctx);
     await judge(found, manifest, restored, snapshot, env);
     return found.compared;
   }
@@ -68,7 +80,7 @@ async function readBack(repository: RepositorySpec, snapshot: Snapshot, dir: str
   const known = await record.read();
   const look = known === undefined && canLook(manifest, env.plan);
   const lives = liveJudge(manifest, env.plan, look);
-  const found = await compare(manifest, restored, contents, dir, ctx, lives.take);
+  const found = await compareKept(manifest, restored, dir, ctx, lives.take);
   await judge(found, manifest, restored, snapshot, env);
   const lived = lives.end(found);
   if (known && known.sha256 !== lived.sha256)
