@@ -23,7 +23,7 @@ export interface Exchange {
 }
 
 /** Each exchange is two renames under the lock, and as many to take it back: so many fit into a short outage. */
-const MOST = 1000;
+export const MOST = 1000;
 
 /** What a swap exchanges, in this order: whole directories as far as nothing in them stays, else what is in them. */
 export async function exchangesOf(

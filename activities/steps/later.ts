@@ -6,25 +6,28 @@ import type { FileSetSpec, Plan } from '../../src/core/plan.js';
 import { inSite } from '../capture/arrange.js';
 import { exists } from '../capture/copy.js';
 import { diskIn, diskOf } from '../capture/disk.js';
-import { below, boundsOf, type Exchange, onHost } from './exchanges.js';
+import { below, boundsOf, type Exchange, exchangesOf, MOST, onHost } from './exchanges.js';
+
+type Places = [manifest: Manifest, site: string, aside: string, plan: Plan, only: readonly string[] | undefined];
+
+/** All that a restore in place exchanges. */
+export async function swapsOf(...places: Places): Promise<Exchange[]> {
+  return [...(await exchangesOf(...places)), ...(await laterOf(...places))];
+}
 
 /**
  * What came after the snapshot into a directory that is exchanged entry by entry, because something in it stays: it goes aside too.
  * Else a restored state would be mixed with a later one.
  */
-export async function laterOf(
-  manifest: Manifest,
-  site: string,
-  aside: string,
-  plan: Plan,
-  only: readonly string[] | undefined,
-): Promise<Exchange[]> {
+export async function laterOf(...[manifest, site, aside, plan, only]: Places): Promise<Exchange[]> {
   const later: Exchange[] = [];
   for (const entry of manifest.fileSets) {
     const spec = plan.fileSets.find(({ name }) => name === entry.name);
     if (!spec || spec.include.length > 0 || entry.parts || !(only?.includes(entry.name) ?? true)) continue;
-    for await (const live of since(entry, spec, manifest, site, plan))
+    for await (const live of since(entry, spec, manifest, site, plan)) {
       later.push({ live, aside: join(aside, below(plan.root, live)), sidecars: [] });
+      if (later.length > MOST) return later;
+    }
   }
   return later;
 }
