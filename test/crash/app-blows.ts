@@ -19,6 +19,11 @@ export interface AppArena extends AppLab, Machine {
 /** Strikes; resolves once the blow has landed. */
 export async function strikeApp(arena: AppArena, blow: Blow, handle: WorkflowHandle): Promise<void> {
   if (blow === 'tool') return killTool(arena, handle);
+  // Before its first task there is nothing to reset to.
+  if (blow === 'reset')
+    await eventually('its first task is done', 30_000, async () =>
+      (await handle.fetchHistory()).events?.some((event) => event.workflowTaskCompletedEventAttributes),
+    );
   if (blow !== 'reboot') return strike(arena, blow, handle);
   await strike(arena, 'both', handle);
   await arena.app.kill();

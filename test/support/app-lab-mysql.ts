@@ -93,9 +93,12 @@ export async function mysqlApp(lab: Lab): Promise<AppSite | string> {
       }
     },
     change: async (n) => {
+      const old = await mysql.server.query("SHOW TABLES IN shop LIKE 'only\\_%';");
+      const drops = old.flat().map((table) => `DROP TABLE shop.${table};`);
       await mysql.server.execute(
-        `DELETE FROM shop.orders; INSERT INTO shop.orders VALUES (${n}, 'a'), (${n + 1}, 'ü'); DELETE FROM stock.items; INSERT INTO stock.items VALUES (${n});
-        UPDATE users.people SET name = 'x'; DELETE FROM users.people; INSERT INTO users.people VALUES ('${n}'); CREATE TABLE shop.only_${n} (n INT); DROP TABLE IF EXISTS ${[1, 2, 3].map((back) => `shop.only_${Math.max(0, n - back)}`).join(', ')};`,
+        `DELETE FROM shop.orders; INSERT INTO shop.orders VALUES (${n}, 'a'), (${n + 1}, 'ü'); DELETE FROM stock.items;
+        INSERT INTO stock.items VALUES (${n}); DELETE FROM users.people; INSERT INTO users.people VALUES ('${n}');
+        ${drops.join(' ')} CREATE TABLE shop.only_${n} (n INT);`,
       );
       for (const name of readdirSync(join(root, 'uploads'))) rmSync(join(root, 'uploads', name));
       writeFileSync(join(root, `uploads/generation-${n}`), `${n}`);
