@@ -14,4 +14,6 @@ export interface Deps {
   }) => Promise<'open' | 'closed' | 'unknown'>;
   namespace: string;
   namespaceId: string;
+  /** How long a step waits for an application's health before it answers; absent: each step's own default. */
+  healthPatienceMs?: number;
 }

@@ -17,6 +17,7 @@ import type { Context, Progress } from './contracts.js';
 import type { Deps } from './deps.js';
 import type { Holder, SiteGuard } from './site/api.js';
 import { openSite } from './site/site.js';
+import { isStateGone } from './site/without-state.js';
 import { createContext, withSignal } from './tools/context.js';
 
 /** What a step works with. */
@@ -71,7 +72,8 @@ export function step<I extends Input, R extends StepResult>(
     let progress: Progress = {};
     const guard = openSite(deps.state, input.site);
     const log = logName(run.workflowId, name, info.attempt);
-    await mkdir(dirname(join(deps.state.logs, log)), { recursive: true, mode: 0o700 });
+    // Without a place for its log a step can still start an application; what needs the state directory says so itself.
+    await mkdir(dirname(join(deps.state.logs, log)), { recursive: true, mode: 0o700 }).catch(() => {});
     const ctx = createContext({
       state: deps.state,
       step: name,
@@ -118,7 +120,7 @@ export function step<I extends Input, R extends StepResult>(
           ? activity.cancellationSignal.reason
           : error;
       }
-      throw classed(error, ctx, info.attempt);
+      throw classed(ofState(error, deps.state.root, ctx), ctx, info.attempt);
     } finally {
       stop();
     }
@@ -132,7 +134,7 @@ export function planned<I extends Input & { plan: string }, R extends StepResult
   body: (input: I, env: PlannedEnv) => Promise<Said<R>>,
 ): (input: I) => Promise<R> {
   return step<I, R>(deps, name, async (input, env) =>
-    body(input, { ...env, plan: await loadFrozen(deps.state.plans, input.plan) }),
+    body(input, { ...env, plan: await loadFrozen(deps.state.plans, input.plan, env.ctx) }),
   );
 }
 
@@ -167,6 +169,15 @@ async function runIsGone(input: Input, { guard, ctx, holder }: Env): Promise<voi
 async function armedBy(holder: Holder, guard: SiteGuard): Promise<number | undefined> {
   const { phase, epoch, holder: by } = await guard.read();
   return phase === 'stopped' && by?.firstRunId === holder.firstRunId ? epoch : undefined;
+}
+
+/** A state directory that went away, read-only or full: the system's own error, which no part has given a name. */
+function ofState(error: unknown, root: string, ctx: Context): unknown {
+  const { code = '', path = '' } = (error ?? {}) as NodeJS.ErrnoException;
+  if (error instanceof ApplicationFailure || code === '') return error;
+  if (code === 'ENOSPC' || code === 'EDQUOT') return ctx.fail('DiskFull', 'a disk is full', { cause: error });
+  if (!isStateGone(error) || !`${path}/`.startsWith(`${root}/`)) return error;
+  return ctx.fail('StateUnusable', `the state directory ${root} cannot be used (${code})`, { cause: error });
 }
 
 /** Gives every error its class: the catalogue's, a bounded number of attempts, or hours of patience. */

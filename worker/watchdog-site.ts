@@ -7,6 +7,8 @@ import { ensureUp, expired, isDown } from '../activities/site/ensure-up.js';
 import { isRunning } from '../activities/site/health.js';
 import { bootClock, bootId } from '../activities/site/marks.js';
 import { readRecord, updateRecord } from '../activities/site/record.js';
+import { endSection } from '../activities/site/strays.js';
+import { bringUpWithoutState } from '../activities/site/without-state.js';
 
 export interface WatchdogEvent {
   at: string;
@@ -34,6 +36,8 @@ const LOOK_MS = 500;
 export function createSiteWatch(state: StateDir, site: string, ctx: Context, tell: Tell): SiteWatch {
   const paths = state.site(site);
   let record: SiteRecord | undefined;
+  /** Gone, or no record any more, in the middle of a section: what it said last is all that anybody knows. */
+  let lost = false;
   let seen = '';
   let acked = -1;
   let work: Promise<void> | undefined;
@@ -45,12 +49,24 @@ export function createSiteWatch(state: StateDir, site: string, ctx: Context, tel
     const mark = found ? `${found.ino} ${found.mtimeNs} ${found.size}` : '';
     if (mark === seen) return;
     seen = mark;
+    const before = record;
     record = undefined;
     try {
       record = mark ? await readRecord(paths, site) : undefined;
     } catch (error) {
       await tell({ site, what: 'unreadable', said: (error as Error).message });
     }
+    lost = record === undefined && before !== undefined && isDown(before);
+    if (lost) record = before;
+  };
+
+  /** No claim can be made of a record that is not there. */
+  const bringUpLost = async (last: SiteRecord): Promise<void> => {
+    if (last.undo.length > 0) throw ctx.fail('StateUnusable', `the way back of ${site} is lost with its record`);
+    await endSection(state, paths.fenceLock).catch(() => {});
+    await bringUpWithoutState(last, ATTEMPT_MS, ctx);
+    lost = false;
+    record = undefined;
   };
 
   const acknowledge = async ({ epoch }: SiteRecord): Promise<void> => {
@@ -60,11 +76,14 @@ export function createSiteWatch(state: StateDir, site: string, ctx: Context, tel
     acked = epoch;
   };
 
-  const recover = async ({ epoch }: SiteRecord, why: string): Promise<void> => {
+  const recover = async (last: SiteRecord, why: string): Promise<void> => {
+    const { epoch } = last;
     const began = performance.now();
     await tell({ site, what: 'revoked', said: `epoch ${epoch}: ${why}; the application is brought up` });
     try {
-      const { started } = await ensureUp(state, site, 'recover', { epoch, withinMs: ATTEMPT_MS, why }, ctx);
+      const started = lost
+        ? await bringUpLost(last).then(() => true)
+        : (await ensureUp(state, site, 'recover', { epoch, withinMs: ATTEMPT_MS, why }, ctx)).started;
       failures = 0;
       const took = Math.round(performance.now() - began);
       await tell({ site, what: 'up', said: started ? `healthy after ${took} ms` : 'somebody else brought it up' });
@@ -113,9 +132,9 @@ export function createSiteWatch(state: StateDir, site: string, ctx: Context, tel
       await reread();
       if (!record) return;
       const now = record;
-      if (now.phase === 'stopped' && now.bootId === bootId()) await acknowledge(now);
+      if (!lost && now.phase === 'stopped' && now.bootId === bootId()) await acknowledge(now);
       if (work || performance.now() < notBefore) return;
-      const why = isDown(now) ? expired(now) : undefined;
+      const why = lost ? 'its record is lost' : isDown(now) ? expired(now) : undefined;
       if (why) begin(recover(now, why));
       else if (!isDown(now) && now.lookUntil !== undefined) begin(lookAgain(now));
     },

@@ -2,6 +2,7 @@ import { mkdtemp, realpath, rm, stat } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { formatBytes } from '../../src/core/durations.js';
+import { isFailure } from '../../src/core/failures.js';
 import type { Fingerprint } from '../../src/core/manifest.js';
 import type { DatabaseSpec } from '../../src/core/plan.js';
 import { sha256Of } from '../capture/lines.js';
@@ -55,7 +56,16 @@ const halves: NonNullable<Database<Spec>['halves']> = {
   },
 
   async describe(file, name, ctx) {
-    const [described, sha256] = await Promise.all([fingerprint(file, 'frozen', ctx), sha256Of(file), syncFile(file)]);
+    const [described, sha256] = await Promise.all([
+      fingerprint(file, 'frozen', ctx).catch((error) => {
+        if (!isFailure(error, 'DatabaseCorrupt')) throw error;
+        throw ctx.fail('DatabaseCorrupt', `the copy of database ${name} cannot be read as a database`, {
+          cause: error,
+        });
+      }),
+      sha256Of(file),
+      syncFile(file),
+    ]);
     mustHaveTables(described, name, ctx);
     await syncDirectory(dirname(file));
     return { sha256, fingerprint: described };

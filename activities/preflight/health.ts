@@ -11,13 +11,13 @@ const PATIENCE_MS = 15_000;
  * What runs answers its health check before it is stopped: else nobody could tell afterwards whether it came back, and a
  * wrong address in the config would look like an outage. What does not run is not asked.
  */
-export async function preflightHealth(plan: Plan, ctx: Context): Promise<void> {
+export async function preflightHealth(plan: Plan, ctx: Context, patienceMs = PATIENCE_MS): Promise<void> {
   for (const spec of plan.services) {
     const { units } = await services[spec.kind].status(spec as never, ctx);
     const running = units.filter((unit) => unit.running).map((unit) => unit.name);
     if (running.length === 0) continue;
     try {
-      await waitHealthy(spec, ctx, PATIENCE_MS, running);
+      await waitHealthy(spec, ctx, patienceMs, running);
     } catch (error) {
       if (!isFailure(error, 'NotHealthy')) throw error;
       throw ctx.fail('NotHealthy', `${spec.name} runs, but was not healthy before the backup`, {

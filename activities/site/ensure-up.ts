@@ -73,7 +73,7 @@ export async function ensureUp(
   for (;;) {
     ctx.signal.throwIfAborted();
     const claimed = await claim(paths, site, mode, { ...options, deadlineMs }).catch(async (error) => {
-      if (isStateGone(error)) return upAllTheSame(paths, site, mode, error, end, ctx);
+      if (isStateGone(error)) return upAllTheSame(state, site, mode, error, end, ctx);
       // A dump that filled the disk must not keep the application down. Its writers first, or they take what the ballast leaves.
       if (error.code !== 'ENOSPC') throw error;
       await endSection(state, paths.fenceLock);
@@ -100,15 +100,17 @@ export async function ensureUp(
 
 /** Nothing can be claimed, and the application must not wait for that; the record is settled by whoever can write it again. */
 async function upAllTheSame(
-  paths: SitePaths,
+  state: StateDir,
   site: string,
   mode: 'finish' | 'recover',
   error: unknown,
   end: number,
   ctx: Context,
 ): Promise<{ up: Up }> {
+  const paths = state.site(site);
   const record = await readRecord(paths, site);
   if (!isDown(record) || (mode === 'recover' && record.undo.length > 0)) throw error;
+  if (mode === 'recover') await endSection(state, paths.fenceLock).catch(() => {});
   await bringUpWithoutState(record, Math.max(0, end - performance.now()), ctx);
   return { up: report({ ...record, upAt: new Date().toISOString() }, true) };
 }

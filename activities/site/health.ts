@@ -1,6 +1,7 @@
 import { request as httpRequest } from 'node:http';
 import { request as httpsRequest } from 'node:https';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { formatDuration } from '../../src/core/durations.js';
 import { isFailure } from '../../src/core/failures.js';
 import type { Health, ServiceSpec } from '../../src/core/plan.js';
 import type { Context } from '../contracts.js';
@@ -28,7 +29,8 @@ export async function waitHealthy(
     const said = await probe(spec, units, ctx);
     if (said === 'healthy') return;
     const left = end - performance.now();
-    if (left <= 0) throw ctx.fail('NotHealthy', `${spec.name} is not healthy after ${withinMs} ms: ${said}`);
+    if (left <= 0)
+      throw ctx.fail('NotHealthy', `${spec.name} is not healthy after ${formatDuration(withinMs)}: ${said}`);
     ctx.beat();
     const part = PAUSE_PART * (performance.now() - began);
     const pause = Math.min(LONGEST_PAUSE_MS, Math.max(SHORTEST_PAUSE_MS, part));

@@ -1,7 +1,5 @@
 import { readdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
-import { loadFrozen } from '../../src/config/freeze.js';
-import { derivePlan } from '../../src/config/plan.js';
 import { formatDuration } from '../../src/core/durations.js';
 import type { Event } from '../../src/core/events.js';
 import { isFailure } from '../../src/core/failures.js';
@@ -16,11 +14,11 @@ import type { Deps } from '../deps.js';
 import { notifyAll } from '../notify/index.js';
 import { writeReport } from '../reports.js';
 import { once } from '../site/journal.js';
-import { type Env, type PlannedEnv, step } from '../step.js';
+import { type PlannedEnv, step } from '../step.js';
 import { withSignal } from '../tools/context.js';
 import { clearTrees, removeTree } from '../trees.js';
 import { besideTree, homeOf, rolledBackTree, runTag, scratchTree } from './fetch-place.js';
-import { findSite } from './find-site.js';
+import { planNow, planOrNow } from './plan-now.js';
 
 /**
  * Ends a run on its host: the report is written, people are told once, the site is given back, and what the run needed is
@@ -30,7 +28,7 @@ export const finish = (deps: Deps) =>
   step<FinishInput, StepResult>(deps, 'finish', async ({ report, held, plan: digest }, bare) => {
     const alive = withSignal(bare.ctx, new AbortController().signal);
     await writeReport(deps.state, report);
-    const plan = digest === undefined ? await planNow(report, bare) : await loadFrozen(deps.state.plans, digest);
+    const plan = digest === undefined ? await planNow(report.site, bare) : await planOrNow(report.site, digest, bare);
     if (!plan) return { said: 'the report is written; nobody could be told, because the config cannot be read' };
     const env: PlannedEnv = { ...bare, plan, ctx: alive };
     // Journalled by the run, so that a repeat of this step tells nobody twice.
@@ -40,16 +38,6 @@ export const finish = (deps: Deps) =>
     await clearFetched(report, env);
     return { said: `${report.outcome[0]?.toUpperCase()}${report.outcome.slice(1)}; ${told.said}` };
   });
-
-async function planNow(report: Report, env: Env): Promise<Plan | undefined> {
-  try {
-    const config = await findSite(report.site, env);
-    return derivePlan(config, report.site, { entries: [], volumes: [] }, { host: env.deps.host });
-  } catch (error) {
-    env.ctx.note(error instanceof Error ? error.message : String(error));
-    return undefined;
-  }
-}
 
 /** What was fetched or put aside is needed as long as the state from before is not back: the way back leads through there. */
 async function clearFetched(report: Report, { deps, guard, holder, plan, ctx }: PlannedEnv): Promise<void> {

@@ -17,6 +17,7 @@ import { preflightSources } from '../preflight/sources.js';
 import { preflightSpace } from '../preflight/space.js';
 import { knownLevels, readReports } from '../reports.js';
 import { services } from '../services/index.js';
+import { openState } from '../site/state.js';
 import { watchdogAlive } from '../site/watchdog-status.js';
 import { type Env, step } from '../step.js';
 import { findSite } from './find-site.js';
@@ -27,6 +28,8 @@ import { takeSite } from './take-site.js';
 export const prepare = (deps: Deps) =>
   step<PrepareInput, Prepared>(deps, 'prepare', async (input, env) => {
     const { ctx } = env;
+    // One that was lost is made anew: a worker that runs does it only here.
+    await openState(deps.state.root);
     const plan = await planOf(input, env);
     const digest = await freezePlan(deps.state.plans, plan);
     const heldBy = input.holds ? await takeSite(plan, env) : undefined;

@@ -28,7 +28,7 @@ const SECRET_MS = 60_000;
 
 const REBIND = Symbol('rebind');
 interface Rebindable {
-  [REBIND]?: (more: Partial<Pick<ContextOptions, 'signal' | 'state'>>) => Context;
+  [REBIND]?: (more: Partial<Pick<ContextOptions, 'signal' | 'state' | 'log'>>) => Context;
 }
 
 /**
@@ -41,7 +41,7 @@ export function withSignal(ctx: Context & Rebindable, signal: AbortSignal): Cont
 
 /** The same step with logs and journal in another state directory. */
 export function withState(ctx: Context & Rebindable, state: StateDir): Context {
-  return ctx[REBIND]?.({ state }) ?? ctx;
+  return ctx[REBIND]?.({ state, log: 'spare.log' }) ?? ctx;
 }
 
 /** Makes what a step gives to its parts. All that it says of a program (errors, logs, notes, progress) is redacted. */

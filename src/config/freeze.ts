@@ -13,9 +13,13 @@ export async function freezePlan(plansDir: string, plan: Plan): Promise<string> 
 }
 
 /** A frozen plan. Throws StateUnusable where it is gone or no longer what its name says. */
-export async function loadFrozen(plansDir: string, name: string): Promise<Plan> {
+export async function loadFrozen(
+  plansDir: string,
+  name: string,
+  { step, host } = { step: 'plan', host: 'local' },
+): Promise<Plan> {
   const unusable = (what: string, cause?: unknown) =>
-    failure('StateUnusable', { step: 'plan', host: 'local', what, advice: 'start the run again', cause });
+    failure('StateUnusable', { step, host, what, advice: 'start the run again', cause });
   if (!/^[0-9a-f]{12}$/.test(name)) throw unusable('that is no digest of a plan');
   let frozen: unknown;
   try {
