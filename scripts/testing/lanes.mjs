@@ -16,6 +16,7 @@ const LANES = {
   replay: 'paired',
   examples: 'paired',
   workflows: 'isolated',
+  'bad-luck': 'isolated',
 };
 const FILES = { 'test/crash/freeze.test.ts': 'waiting', 'test/integration/demo.test.ts': 'serial' };
 
@@ -32,9 +33,9 @@ export function testFiles(only) {
     .sort();
 }
 
-/** Argv prefix that runs a program with nothing but a loopback network; undefined where this user may not. */
+/** Argv prefix that runs a program with nothing but a loopback network, and mounts that end with it; undefined where this user may not. */
 export function loopbackOnly() {
-  const prefix = ['unshare', '-n', 'sh', '-c', 'ip link set lo up && exec "$@"', 'sh'];
+  const prefix = ['unshare', '-n', '-m', 'sh', '-c', 'ip link set lo up && exec "$@"', 'sh'];
   const [program, ...args] = [...prefix, 'true'];
   return spawnSync(program, args, { stdio: 'ignore' }).status === 0 ? prefix : undefined;
 }

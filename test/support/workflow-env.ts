@@ -18,9 +18,7 @@ export async function workflowLab(): Promise<WorkflowLab | undefined> {
   const path = process.env.TEMPORAL_TEST_SERVER_PATH;
   if (!path) return undefined;
   Runtime.install({ logger: new DefaultLogger('ERROR'), telemetryOptions: { logging: { filter: 'ERROR' } } });
-  const env = await patiently(() =>
-    TestWorkflowEnvironment.createTimeSkipping({ server: { executable: { type: 'existing-path', path } } }),
-  );
+  const env = await timeSkipping(path);
   const workflowBundle: WorkflowBundleWithSourceMap = await bundle();
   let count = 0;
   return {
@@ -50,6 +48,13 @@ export async function workflowLab(): Promise<WorkflowLab | undefined> {
       }
     },
   };
+}
+
+/** A server of Temporal that skips time. */
+export function timeSkipping(path: string): Promise<TestWorkflowEnvironment> {
+  return patiently(() =>
+    TestWorkflowEnvironment.createTimeSkipping({ server: { executable: { type: 'existing-path', path } } }),
+  );
 }
 
 /** The SDK gives the server 5 s to answer, which a Java program on a busy machine may miss. */
