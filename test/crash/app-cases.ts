@@ -17,7 +17,7 @@ export interface AppCase {
 }
 
 const STEPS = {
-  backup: ['prepare', 'hook', 'stop', 'checkpoint', 'warm', 'dump', 'seal', 'start', 'store', 'verify', 'finish'],
+  backup: ['prepare', 'stop', 'checkpoint', 'dump', 'start', 'store', 'verify', 'finish'],
   restore: ['fetch', 'stop', 'swap', 'start', 'finish'],
   restoreTest: ['fetch', 'prove', 'finish'],
 } as const;
@@ -33,13 +33,14 @@ const WEIGHTS: Partial<Record<Blow, number>> = {
   server: 6,
 };
 
-/** Steps that an application's runs have not: nothing is stopped, or nothing is dumped from a stopped one. */
+/** Steps that a backup of an application has not, because nothing is stopped for it. */
+const NEVER_DOWN = ['stop', 'checkpoint', 'start'];
 const LACKS: Partial<Record<AppName, readonly string[]>> = {
-  apiscp: ['stop', 'checkpoint', 'warm', 'seal'],
-  mediagit: ['checkpoint', 'stop'],
-  varasto: ['checkpoint'],
-  generic: ['checkpoint', 'warm'],
-  mysql: ['checkpoint', 'warm'],
+  apiscp: NEVER_DOWN,
+  mediagit: NEVER_DOWN,
+  varasto: NEVER_DOWN,
+  generic: ['checkpoint'],
+  mysql: ['checkpoint'],
 };
 
 /** Case `index` of a seed: whatever else is played, it is the same one. */

@@ -24,7 +24,7 @@ const CASES: Record<AppName, AppCase[]> = {
     seafile('restore', 'swap', 'reboot', 1),
     { ...seafile('backup', 'stop', 'cancel'), stopped: true },
   ],
-  apiscp: [apiscp('backup', 'hook', 'tool', 1), { ...apiscp('restore', 'swap', 'both'), part: true }],
+  apiscp: [apiscp('backup', 'dump', 'tool', 1), { ...apiscp('restore', 'swap', 'both'), part: true }],
   mediagit: [mediagit('backup', 'store', 'tool'), mediagit('restore', 'swap', 'reboot', 1)],
   varasto: [
     varasto('backup', 'dump', 'reset', 1),

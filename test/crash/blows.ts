@@ -8,6 +8,7 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { type WorkflowHandle, WorkflowNotFoundError } from '@temporalio/client';
 import { openState } from '../../activities/site/state.js';
+import { watchdogAlive } from '../../activities/site/watchdog-status.js';
 import type { Lab } from '../support/lab.js';
 import { eventually, lives } from '../support/toy.js';
 import type { Blow } from './cases.js';
@@ -168,15 +169,21 @@ export async function mendProgram(lab: Lab): Promise<void> {
   await rename(`${programOf(lab)}.whole`, programOf(lab));
 }
 
-/** A clone of the machine, which has a state directory of its own. It must end by itself. */
+/** A machine of the same name, which has a state directory of its own: its worker must end by itself. */
 async function meetNamesake(lab: Lab): Promise<void> {
-  const state = join(lab.dir, 'clone');
-  await openState(state);
-  const env = { HOLDFAST_STATE_DIR: state };
+  const dir = join(lab.dir, 'namesake');
+  const state = await openState(dir);
+  const env = { HOLDFAST_STATE_DIR: dir };
   const ran = await lab.holdfast(['worker', '--config', lab.configPath], { env });
   assert.match(`${ran.out}${ran.err}`, /another machine works as host local already/);
   assert.notEqual(ran.code, 0);
-  await rm(state, { recursive: true });
+  // That machine's own watchdog is resident there.
+  const watchdog = await watchdogAlive(state);
+  if (watchdog) {
+    process.kill(watchdog.pid, 'SIGTERM');
+    await eventually('its watchdog is gone', 10_000, () => !lives(watchdog.pid));
+  }
+  await rm(dir, { recursive: true });
 }
 
 /** As after the retention of its namespace, only sooner. */

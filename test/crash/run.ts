@@ -23,7 +23,8 @@ const { values } = parseArgs({
   },
 });
 const seed = Number(values.seed);
-const indexes = values.case === undefined ? [...Array(Number(values.cases)).keys()] : [Number(values.case)];
+const indexes =
+  values.case === undefined ? [...Array(Number(values.cases)).keys()] : values.case.split(',').map(Number);
 if (![seed, ...indexes].every(Number.isInteger)) {
   console.error('crash: --seed, --cases and --case take whole numbers');
   process.exit(2);
