@@ -15,6 +15,7 @@ import { leave, part } from './steps/part.js';
 import { prepare } from './steps/prepare.js';
 import { prove } from './steps/prove.js';
 import { prune } from './steps/prune.js';
+import { push } from './steps/push.js';
 import { repair } from './steps/repair.js';
 import { confirm, seal } from './steps/seal.js';
 import { shelter } from './steps/shelter.js';
@@ -59,6 +60,7 @@ export function transferSteps(deps: Deps): TransferSteps {
     fetch: fetch(deps),
     prove: prove(deps),
     prune: prune(deps),
+    push: push(deps),
     repair: repair(deps),
     seal: seal(deps),
     store: store(deps),

@@ -34,6 +34,26 @@ export function parseConfig(text: string): MediagitConfig {
   };
 }
 
+export interface Remote {
+  url: string;
+  token?: string;
+}
+
+/** Its remotes by name: `[remotes.backup] url = "http://…"`. */
+export function parseRemotes(text: string): Record<string, Remote> {
+  let section = '';
+  const found: Record<string, Partial<Remote>> = {};
+  for (const line of text.split('\n')) {
+    section = headerOf(line) ?? section;
+    const [, key = '', value = ''] = /^\s*([\w.-]+)\s*=\s*["']([^"']*)["']/.exec(line) ?? [];
+    const [, name, what] = /^remotes\.([\w-]+)\.(url|token)$/.exec(section ? `${section}.${key}` : key) ?? [];
+    if (name && what) found[name] = { ...found[name], [what]: value };
+  }
+  return Object.fromEntries(
+    Object.entries(found).flatMap(([name, { url, ...more }]) => (url ? [[name, { url, ...more }]] : [])),
+  );
+}
+
 /** The config with another object path; without its remotes where nothing may be sent from it. */
 export function rewriteConfig(text: string, basePath: string | undefined, remotes: boolean): string {
   let section = '';

@@ -9,6 +9,7 @@ import { moveBasePath } from './mediagit-config.js';
 import { placesOf, preflightMediagit, sizes } from './mediagit-live.js';
 import { checkoutChecks } from './mediagit-program.js';
 import { readRefs } from './mediagit-refs.js';
+import { fromRemote, preflightPush, pushMediagit } from './mediagit-remote.js';
 import { lookAtLive, repairMediagit } from './mediagit-repair.js';
 import { repositoryChecks } from './mediagit-rules.js';
 import { ObjectStore } from './mediagit-store.js';
@@ -33,7 +34,10 @@ function placeIn({ root }: Plan, of: string, path: string): string {
 
 /** MediaGit: refs before objects, everything that they lead to, and every object by its own hash. */
 export const mediagitChecks: AppChecks = {
-  preflight: preflightMediagit,
+  async preflight(plan, ctx) {
+    await preflightMediagit(plan, ctx);
+    await preflightPush(plan, ctx);
+  },
   explain: sizes,
   referencesRead: [REFS],
 
@@ -75,6 +79,8 @@ export const mediagitChecks: AppChecks = {
   },
 
   live: lookAtLive,
+  push: { remotes: (plan) => placesOf(plan).options.push, run: pushMediagit },
+  fromRemote: ({ plan, name, dir }, ctx) => fromRemote(plan, name, dir, ctx),
   repair: ({ plan, fetch }, ctx) => repairMediagit(plan, fetch, ctx),
 
   async checks(restored, ctx) {

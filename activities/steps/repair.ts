@@ -34,7 +34,9 @@ export const repair = (deps: Deps) =>
     return withWorkDir(deps.state, async (dir) => {
       let source: Source | undefined;
       let count = 0;
+      const ofRemote = await remoteNamed(input.from, dir, env);
       const fetch = async (paths: string[]) => {
+        if (ofRemote) return ofRemote(paths);
         source ??= await choose(input.from, env);
         return bring(source, paths, join(dir, String(++count)), env);
       };
@@ -44,10 +46,13 @@ export const repair = (deps: Deps) =>
         40,
       ))
         ctx.note(each);
-      const from = source ? ` from ${source.repository.name} ${shortId(source.snapshot)}` : '';
+      const of = ofRemote
+        ? `the remote ${input.from}`
+        : source && `${source.repository.name} ${shortId(source.snapshot)}`;
+      const from = of ? ` from ${of}` : '';
       return {
         said:
-          source || left.length > 0
+          source || repaired.length + left.length > 0
             ? `${repaired.length} repaired${from}, ${left.length} left`
             : 'nothing is missing or damaged',
         repaired: repaired.length,
@@ -56,6 +61,12 @@ export const repair = (deps: Deps) =>
       };
     });
   });
+
+/** A repository of that name comes before a remote of the application. */
+async function remoteNamed(from: string | undefined, dir: string, { plan, ctx }: PlannedEnv) {
+  if (from === undefined || plan.repositories.some(({ name }) => name === from)) return undefined;
+  return appChecks[plan.app]?.fromRemote?.({ plan, name: from, dir }, ctx);
+}
 
 /** The newest proven snapshot, else the newest verified one; of one repository, or one by its id, where the input names it. */
 async function choose(from: string | undefined, env: PlannedEnv): Promise<Source> {

@@ -3,32 +3,53 @@ import { z } from 'zod';
 import type { App } from './contract.js';
 import { isWithin, literal, uncovered } from './coverage.js';
 
-export const MediagitOptions = z.strictObject({
-  repository: z
-    .string()
-    .min(1)
-    .default('.mediagit')
-    .describe('Where the repository lies, relative to root; `.` for one that has no work tree around it.'),
-  objects: z
-    .string()
-    .min(1)
-    .optional()
-    .describe('Where its objects lie, if elsewhere: `base_path` of its config.toml, relative to root.'),
-  storage: z
-    .enum(['local', 'cloud'])
-    .default('local')
-    .describe(
-      '`cloud`: config.toml names S3, GCS or Azure, where the objects are the provider’s; refs and configuration are kept here.',
-    ),
-  workTree: z
-    .boolean()
-    .default(false)
-    .describe('Keep the work tree too: edits that no commit holds yet. All else comes from the commits.'),
-  knownLost: z
-    .array(z.string().regex(/^[0-9a-f]{64}$/, 'must be an object’s whole id'))
-    .default([])
-    .describe('Objects that no copy holds any more: that they are missing is no failure.'),
-});
+export const MediagitOptions = z
+  .strictObject({
+    repository: z
+      .string()
+      .min(1)
+      .default('.mediagit')
+      .describe('Where the repository lies, relative to root; `.` for one that has no work tree around it.'),
+    objects: z
+      .string()
+      .min(1)
+      .optional()
+      .describe('Where its objects lie, if elsewhere: `base_path` of its config.toml, relative to root.'),
+    storage: z
+      .enum(['local', 'cloud'])
+      .default('local')
+      .describe(
+        '`cloud`: config.toml names S3, GCS or Azure, where the objects are the provider’s; refs and configuration are kept here.',
+      ),
+    workTree: z
+      .boolean()
+      .default(false)
+      .describe('Keep the work tree too: edits that no commit holds yet. All else comes from the commits.'),
+    push: z
+      .array(z.string().regex(/^[A-Za-z0-9_][\w-]*$/, 'must be the name of a remote'))
+      .default([])
+      .describe(
+        'Remotes of config.toml to which each branch is pushed after a backup, and that are asked whether it arrived. Tags and reflog do not travel: a copy to work with, no backup.',
+      ),
+    knownLost: z
+      .array(z.string().regex(/^[0-9a-f]{64}$/, 'must be an object’s whole id'))
+      .default([])
+      .describe('Objects that no copy holds any more: that they are missing is no failure.'),
+  })
+  .superRefine(({ push, repository, storage }, ctx) => {
+    if (push.length > 0 && !/(^|\/)\.mediagit$/.test(repository))
+      ctx.addIssue({
+        code: 'custom',
+        path: ['push'],
+        message: 'needs a repository that is called .mediagit: the program finds no other',
+      });
+    if (push.length > 0 && storage === 'cloud')
+      ctx.addIssue({
+        code: 'custom',
+        path: ['push'],
+        message: 'is for storage: local; a cloud is a second place already',
+      });
+  });
 export type MediagitOptions = z.infer<typeof MediagitOptions>;
 
 /** Absolute places of a site: the checks look where the plan looked. */

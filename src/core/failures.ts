@@ -120,6 +120,11 @@ export const FAILURES = {
   ),
   SiteBusy: entry('wait', 'another run holds the site', 'wait for it'),
   HookFailed: entry('never', 'a hook of the config failed', 'read the log named in the details'),
+  RemoteFailed: entry(
+    'soon',
+    'a remote of the application does not answer, or has not what was pushed to it',
+    'push by hand to see why; what was stored is stored',
+  ),
   // Databases
   DatabaseMissing: entry('never', 'the database file is not there', 'correct its path in the config'),
   DatabaseDenied: entry(

@@ -76,6 +76,7 @@ export function mockSteps(
     }),
     leave: async () => said('leave'),
     seal: async () => said('seal'),
+    push: async () => said('push'),
     confirm: async () => said('confirm'),
     warm: async () => said('warm'),
     store: async ({ repository }) => ({

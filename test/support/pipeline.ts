@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
+import { execFileSync } from 'node:child_process';
 import { randomUUID } from 'node:crypto';
-import { cp, mkdir, mkdtemp, writeFile } from 'node:fs/promises';
+import { mkdir, mkdtemp, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { MockActivityEnvironment } from '@temporalio/testing';
@@ -104,8 +105,14 @@ export async function createPipeline(plan: Plan, dir?: string): Promise<Pipeline
     const asked = { ...base, snapshot: 'latest', into: 'scratch' as const, repository };
     return { runId, snapshot: (await run(fetch(deps), asked, runId)).snapshot.id, repository };
   };
-  const checking = async ({ runId, ...of }: { runId: ReturnType<typeof randomUUID>; snapshot: string; repository: string }) =>
-    (await run(prove(deps), { ...base, ...of, full: true, boot: false }, runId)).checks;
+  const checking = async ({
+    runId,
+    ...of
+  }: {
+    runId: ReturnType<typeof randomUUID>;
+    snapshot: string;
+    repository: string;
+  }) => (await run(prove(deps), { ...base, ...of, full: true, boot: false }, runId)).checks;
   return {
     state,
     capture: async () => {
@@ -141,11 +148,7 @@ export async function createPipeline(plan: Plan, dir?: string): Promise<Pipeline
       const found: Check[][] = [];
       for (const spoil of spoils) {
         const runId = randomUUID();
-        await cp(treeOf(fetched.runId), treeOf(runId), {
-          recursive: true,
-          preserveTimestamps: true,
-          verbatimSymlinks: true,
-        });
+        execFileSync('cp', ['-a', treeOf(fetched.runId), treeOf(runId)]);
         await spoil(join(treeOf(runId), 'site'));
         found.push(await checking({ ...fetched, runId }));
       }

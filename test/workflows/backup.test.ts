@@ -56,6 +56,22 @@ test('another host whose worker never comes is waited for a short while, and the
   assert.ok(calls.includes('seal'));
 });
 
+test('remotes are pushed to once all is stored; one that fails makes the run partial, and undoes nothing', async (t) => {
+  if (skipWithoutServer(t, lab)) return;
+  const asked: string[] = [];
+  const push: Steps['push'] = async ({ remote }) => {
+    asked.push(remote);
+    return remote === 'backup' ? fails('push')() : said('push');
+  };
+  const { steps, calls } = mockSteps({ push }, { pushes: ['backup', 'other'] });
+  const report = await reportOf({ site: 'cms' }, steps);
+  assert.deepEqual(asked, ['backup', 'other']);
+  assert.deepEqual(calls.slice(-5), ['verify', 'prune', 'push', 'push', 'finish']);
+  assert.equal(report.repositories[0]?.level, 'verified');
+  assert.deepEqual([report.outcome, report.failures.map(({ step }) => step)], ['partial', ['push (backup)']]);
+  assert.match(report.said, /^PARTIAL: nas has it, push \(backup\) failed; down/);
+});
+
 test('a run without failures has at most 60 events, and 20 more for another repository', async (t) => {
   if (skipWithoutServer(t, lab)) return;
   const events = async (repositories: string[]) => {

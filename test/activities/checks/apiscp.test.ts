@@ -15,7 +15,7 @@ import type { Plan } from '../../../src/core/plan.js';
 import type { Check } from '../../../src/core/report.js';
 import { type ApiscpRoot, createApiscpRoot, whyNoApiscp } from '../../support/apiscp-root.js';
 import { testContext } from '../../support/context.js';
-import { createPipeline, type Pipeline, planIn } from '../../support/pipeline.js';
+import { createPipeline, type Damage, type Pipeline, planIn } from '../../support/pipeline.js';
 
 const dir = await mkdtemp(join(tmpdir(), 'holdfast-apiscp-'));
 const skip = (await whyNoApiscp(dir)) ?? false;
@@ -194,6 +194,31 @@ test(
     assert.match(told, /site3: an account that the maps do not know/);
     assert.match(told, /no account of the database server is in it/);
     assert.equal(existsSync(join(dir, 'pwned')), false, 'a dump of an account runs no command');
+
+    // What hides those above, or is hidden by them.
+    const own = (tree: string, name: string) => `${tree}/.holdfast/databases/${name}/${name}.out`;
+    const backups = (tree: string, n: number) => `${tree}/site${n}/shadow/home/admin${n}/mysql_backups`;
+    const others: Damage[] = [
+      ['an account without its data', (t) => rm(`${t}/site2/shadow`, { recursive: true }), /site2: lacks shadow/],
+      ['cut mailbox maps', (t) => truncate(own(t, 'mailer-table'), 300), /mailer-table/],
+      ['empty grants', (t) => truncate(own(t, 'mysql-grants'), 0), /mysql-grants/],
+      [
+        'a dump that cannot be unpacked',
+        (t) => writeFile(`${backups(t, 1)}/wp_1-20261121.zip`, 'no zip'),
+        /wp_1-20261121\.zip: cannot be unpacked/,
+      ],
+      ['an empty dump', (t) => truncate(`${backups(t, 3)}/wp_3-20261121.sql`, 0), /wp_3-20261121\.sql: empty/],
+    ];
+    const further = await pipe.prove('local', async (tree) => {
+      for (const [, act] of others) await act(tree);
+    });
+    for (const [what, , words] of others) assert.match(JSON.stringify(failed(further)), words, what);
+    const cut = async (t: string) =>
+      truncate(execFileSync('find', [t, '-name', 'mailer-table.out']).toString().trim(), 300);
+    await assert.rejects(
+      pipe.proveBrought('local', cut),
+      /database mailer-table of snapshot \w+ is not what was captured/,
+    );
   },
 );
 

@@ -5,6 +5,7 @@ import { dirname, join } from 'node:path';
 import { after, test } from 'node:test';
 import { mediagitChecks } from '../../../activities/checks/mediagit.js';
 import { MEDIAGIT_ARGS } from '../../../activities/checks/mediagit-program.js';
+import { MEDIAGIT_REMOTE_ARGS } from '../../../activities/checks/mediagit-remote.js';
 import type { Restored } from '../../../activities/contracts.js';
 import { testContext } from '../../support/context.js';
 import { type Sample, sampleRepository } from '../../support/mediagit-repository.js';
@@ -116,13 +117,16 @@ test('without the program that is said', async () => {
 });
 
 test('nothing of ours ever asks the program to repair or to collect garbage', async () => {
-  const asked = JSON.stringify([MEDIAGIT_ARGS.checkout('id'), ...MEDIAGIT_ARGS.signals]);
+  const { push, clone, pull } = MEDIAGIT_REMOTE_ARGS;
+  const remote = [push('r', 'b'), clone('url', 'dir'), pull('b')];
+  const asked = JSON.stringify([MEDIAGIT_ARGS.checkout('id'), ...MEDIAGIT_ARGS.signals, ...remote]);
   assert.doesNotMatch(asked, /repair|gc|prune|lost-found|full/);
   const { readdir } = await import('node:fs/promises');
   const here = new URL('../../../activities/checks/', import.meta.url);
   for (const file of (await readdir(here)).filter((name) => name.startsWith('mediagit'))) {
     const text = await readFile(new URL(file, here), 'utf8');
-    const runs = text.match(/ctx\.run\(\s*'mediagit'[^)]*\)/g) ?? [];
-    assert.equal(runs.length, file === 'mediagit-program.ts' ? 1 : 0, file);
+    const runs = [...text.matchAll(/ctx\.run\(\s*('mediagit'|program), ([^)]{0,40})/g)].map(([, , args]) => args ?? '');
+    if (!['mediagit-program.ts', 'mediagit-remote.ts'].includes(file)) assert.deepEqual(runs, [], file);
+    for (const args of runs) assert.match(args, /^(args|MEDIAGIT_REMOTE_ARGS\.|\[\.\.\.prefix, \.\.\.args\])/, file);
   }
 });
