@@ -180,7 +180,7 @@ export async function createLab(options: LabOptions = {}): Promise<Lab | string>
     startWorker: async (more) => {
       worker = start('worker', ['worker', '--config', configPath], more);
       const own = worker;
-      await eventually('a worker is ready', 60_000, () => {
+      await eventually('a worker is ready', 300_000, () => {
         if (own.exitCode !== null) throw new Error(`the worker ended: ${readFileSync(join(dir, 'worker.log'))}`);
         return polledBy(client, own.pid);
       });

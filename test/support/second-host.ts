@@ -48,7 +48,7 @@ export async function createSecondHost(lab: Lab, name: string, config: object): 
       worker.stdout?.pipe(log, { end: false });
       worker.stderr?.pipe(log, { end: false });
       const { pid } = worker;
-      await eventually(`the worker of ${name} is ready`, 60_000, async () =>
+      await eventually(`the worker of ${name} is ready`, 300_000, async () =>
         (await pollers(lab.client, hostQueue(name), 'activity')).some(({ identity }) =>
           identity.endsWith(` pid ${pid}`),
         ),
