@@ -68,7 +68,11 @@ export async function genericApp(lab: Lab): Promise<AppSite | string> {
     ],
     lookIn: async (tree, staging) => {
       const file = (name: string) =>
-        execFileSync('find', [join(staging, 'databases'), '-type', 'f', '-path', `*${name}*`], { encoding: 'utf8' })
+        execFileSync(
+          'find',
+          [join(staging, 'databases'), '-type', 'f', '-path', `*${name}*`, '-not', '-name', '*.json'],
+          { encoding: 'utf8' },
+        )
           .trim()
           .split('\n')[0] as string;
       postgres.sql('postgres', 'CREATE DATABASE bare');
