@@ -155,6 +155,10 @@ export interface Verified extends StepResult {
   snapshot: Snapshot;
   /** `stored` where this host does not have the key that reads it back. */
   level: 'stored' | 'verified';
+  /** How much of the repository's data was read, in words. */
+  read?: string;
+  /** What is wrong with the live site, with what to do: no fault of the repository. */
+  damage?: string;
 }
 
 export interface PruneInput extends StepInput {
@@ -227,6 +231,11 @@ export interface RestoredInput extends StepInput {
 
 export interface SwapInput extends RestoredInput {
   epoch: number;
+}
+
+export interface Swapped extends StepResult {
+  /** Databases that a person has to import: nothing here could. */
+  byHand?: string[];
 }
 
 export interface CheckInput extends RestoredInput {
@@ -329,7 +338,7 @@ export interface HostSteps {
   stop(input: StopInput): Promise<Stopped>;
   checkpoint(input: SectionInput): Promise<StepResult>;
   dump(input: CaptureInput & { epoch?: number }): Promise<Captured>;
-  swap(input: SwapInput): Promise<StepResult>;
+  swap(input: SwapInput): Promise<Swapped>;
   shelter(input: ShelterInput): Promise<StepResult>;
   operate(input: OperateInput): Promise<Operated>;
   examine(input: ExamineInput): Promise<Examined>;

@@ -51,6 +51,7 @@ async function backupBody(frame: Frame): Promise<Ending> {
   const ended = await Promise.allSettled(run.report.repositories.map((entry) => keep(frame, capture, entry, sealed)));
   const isUp = await up;
   for (const end of ended) if (end.status === 'rejected') throw end.reason;
+  await pushed(frame);
   return conclude(run, run.report.repositories, isUp);
 }
 
@@ -109,7 +110,7 @@ async function keep(
     });
     step = 'verify';
     // Without a level: answered by a worker from before there was one, which failed what it could not read back.
-    const { level = 'verified' } = await run.step(label('verify', frame, repository), () =>
+    const { level = 'verified', read } = await run.step(label('verify', frame, repository), () =>
       steps.verify(`Verify in ${repository}: listing, databases and the engine's own check`, {
         ...base,
         repository,
@@ -119,6 +120,7 @@ async function keep(
       }),
     );
     entry.level = level;
+    if (read !== undefined) entry.read = read;
     const prunes = part ? part.prunes : asked?.prunes;
     step = 'prune';
     if (prunes) {
@@ -140,6 +142,18 @@ async function keep(
   }
   run.show();
   return entry;
+}
+
+/** What fails here undoes nothing: the run is partial, and says so. */
+async function pushed({ run, steps, prepared, base }: Frame): Promise<void> {
+  for (const remote of prepared.pushes ?? []) {
+    const name = `push (${remote})`;
+    try {
+      await run.step(name, () => steps.push(`Push each branch to ${remote}`, { ...base, remote }));
+    } catch (error) {
+      if (run.failed(name, error).type === 'Cancelled') throw error;
+    }
+  }
 }
 
 function label(step: string, frame: Frame, repository: string): string {
@@ -178,5 +192,6 @@ function conclude(run: Run, entries: RepositoryReport[], isUp: boolean): Ending 
   }
   if (good.length === 0) return { outcome: 'failed', said: run.report.failures[0]?.message ?? 'no repository has it' };
   const failed = entries.filter((entry) => entry.failure).map((entry) => entry.repository);
-  return { outcome: 'partial', said: `PARTIAL: ${names} has it, ${failed.join(', ')} failed${down}` };
+  const what = failed.length > 0 ? failed : [run.report.failures[0]?.step ?? 'a step'];
+  return { outcome: 'partial', said: `PARTIAL: ${names} has it, ${what.join(', ')} failed${down}` };
 }

@@ -97,19 +97,28 @@ async function swapIn(frame: Frame, fetched: Fetched, input: RestoreInput): Prom
     ...(input.only ? { only: input.only } : {}),
   };
   const names = prepared.services.join(', ') || 'nothing';
+  let byHand: string[] = [];
   const { settled } = await withApplicationStopped({ ...frame, rollBackAfterMs: PATIENCE_TO_START_MS }, async () => {
     const stopped = await run.step('stop', () =>
       steps.stop(`Stop ${names}`, { ...base, captureId: fetched.snapshot.captureId, workflow: 'restore' }),
     );
-    await run.step('swap', () =>
+    const swapped = await run.step('swap', () =>
       steps.swap('Put the live state aside and the restored one in place', { ...base, ...part, epoch: stopped.epoch }),
     );
+    byHand = swapped.byHand ?? [];
   });
   const up = await settled;
   const hops = hopMs(run.report.steps);
   if (hops !== undefined) run.report.hopMs = hops;
   if (!up) return { outcome: 'failed', said: 'APPLICATION DOWN after the restore' };
   const down = run.report.downtimeMs === undefined ? '' : `; down ${formatDuration(run.report.downtimeMs)}`;
+  if (byHand.length > 0) {
+    const left = `${byHand.join(', ')} ${byHand.length === 1 ? 'is' : 'are'} as before`;
+    return {
+      outcome: 'partial',
+      said: `PARTIAL: ${input.to ?? input.site} is back as of ${fetched.capturedAt}, but ${left} until a person has imported the dump that the notes name${down}`,
+    };
+  }
   return {
     outcome: 'completed',
     said: `${input.to ?? input.site} is back as of ${fetched.capturedAt}${withDatabases(fetched)}${down}`,

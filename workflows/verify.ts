@@ -15,6 +15,7 @@ export async function verify(raw: unknown): Promise<Report> {
     ...(input.repository ? { repositories: [input.repository] } : {}),
   };
   return conduct(run, ask, async (frame) => {
+    let live: string | undefined;
     for (const repository of frame.prepared.repositories) {
       const { name, engine, offsite } = repository;
       const entry: Report['repositories'][number] = { repository: name, engine, offsite };
@@ -24,7 +25,12 @@ export async function verify(raw: unknown): Promise<Report> {
         const verified = await run.step('verify', () =>
           steps.verify(`Verify ${name}`, { ...base, repository: name, depth: input.depth }),
         );
-        Object.assign(entry, { snapshot: verified.snapshot.id, level: verified.level ?? 'verified' });
+        const { level = 'verified', read, damage } = verified;
+        Object.assign(entry, { snapshot: verified.snapshot.id, level, ...(read === undefined ? {} : { read }) });
+        if (damage !== undefined) {
+          live = damage;
+          run.report.failures.push({ step: 'verify', type: 'VerifyFailed', message: damage });
+        }
         run.report.captureId = verified.snapshot.captureId;
       } catch (error) {
         entry.failure = run.failed('verify', error, name, proverOf(repository));
@@ -33,6 +39,10 @@ export async function verify(raw: unknown): Promise<Report> {
     }
     const failed = run.report.repositories.filter((entry) => entry.failure).map((entry) => entry.repository);
     const total = run.report.repositories.length;
+    if (live !== undefined) {
+      const stored = failed.length === 0 ? 'what is stored is good' : `${failed.join(', ')} did not verify`;
+      return { outcome: 'failed', said: `THE LIVE SITE IS DAMAGED, ${stored}: ${live}` };
+    }
     if (failed.length === 0)
       return { outcome: 'completed', said: `${total} ${total === 1 ? 'repository' : 'repositories'} verified` };
     return failed.length < total

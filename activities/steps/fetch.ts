@@ -88,7 +88,7 @@ async function fetched(input: FetchInput, env: PlannedEnv): Promise<Said<Fetched
   const at = place.final ?? plan.root;
   if (input.into !== 'scratch' && at !== manifest.root)
     await appChecks[plan.app]?.relocated?.({ tree: site, at, manifest, plan }, ctx);
-  if (input.into !== 'scratch') for (const line of plan.afterRestore ?? []) ctx.note(`then run: ${line}`);
+  if (input.into === 'beside') for (const line of plan.afterRestore ?? []) ctx.note(`then run: ${line}`);
   // Else a power cut after the swap would leave empty files behind their names.
   await ctx.run('sync', ['-f', tree]);
   if (place.final) await moveTo(place.final, tree);

@@ -1,8 +1,7 @@
 import { chmod, chown, lstat, mkdir } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
 import type { Manifest } from '../../src/core/manifest.js';
-import type { StepResult } from '../../src/core/report.js';
-import type { SwapInput } from '../api.js';
+import type { SwapInput, Swapped } from '../api.js';
 import { noteAside } from '../aside.js';
 import { ABOUT, inSite, siteIn } from '../capture/arrange.js';
 import { wantedIn } from '../capture/as-stored.js';
@@ -11,6 +10,7 @@ import { MANIFEST } from '../capture/layout.js';
 import { sha256Of } from '../capture/lines.js';
 import { readManifest } from '../capture/seal.js';
 import type { Deps } from '../deps.js';
+import { canBeExchanged } from '../exchanged.js';
 import { sectionsOf } from '../sections.js';
 import type { UndoStep } from '../site/api.js';
 import { type PlannedEnv, planned } from '../step.js';
@@ -24,7 +24,7 @@ import { exchangeServed, mustComeBack, servedIn, servedOf, taggedOf, undoOfServe
  * disk before the first of them; each runs under the site's lock at this epoch. Sidecars go first: a stale WAL beside a restored database is replayed into it.
  */
 export const swap = (deps: Deps) =>
-  planned<SwapInput, StepResult>(deps, 'swap', async (input, env) => {
+  planned<SwapInput, Swapped>(deps, 'swap', async (input, env) => {
     const { plan, guard, holder, ctx } = env;
     const run = runTag(holder);
     const home = await homeOf(plan);
@@ -62,7 +62,11 @@ export const swap = (deps: Deps) =>
       : [...manifest.databases, ...manifest.fileSets]
           .map(({ name }) => name)
           .filter((name) => only?.includes(name) ?? true);
-    return { said: `${names.join(', ')} swapped in; the state from before is kept for 7 days` };
+    const byHand = served.map(({ spec }) => spec).filter((spec) => !canBeExchanged(spec));
+    return {
+      said: `${names.join(', ')} swapped in; the state from before is kept for 7 days`,
+      ...(byHand.length > 0 ? { byHand: byHand.map(({ name }) => name) } : {}),
+    };
   });
 
 /** A section that was rolled back may have had the application run on the restored database: that one is not what was captured. */

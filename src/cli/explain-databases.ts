@@ -1,5 +1,5 @@
 import { relative } from 'node:path';
-import { type DatabaseSpec, type Plan, pathOf } from '../core/plan.js';
+import { type DatabaseSpec, isStopped, type Plan, pathOf } from '../core/plan.js';
 
 /** What a dump of each kind is, and what belongs to it. */
 function formOf(spec: DatabaseSpec): string {
@@ -33,6 +33,6 @@ function placeOf(plan: Plan, spec: DatabaseSpec): string {
 
 /** One database for people: how it is taken, and from where. */
 export function databaseRow(plan: Plan, spec: DatabaseSpec): string[] {
-  const how = spec.mode === 'online' ? 'while it runs' : 'while it is stopped';
+  const how = spec.mode === 'online' || !isStopped(plan) ? 'while it runs' : 'while it is stopped';
   return ['database', spec.name, `${spec.kind}, ${formOf(spec)}, ${how}`, placeOf(plan, spec)];
 }

@@ -5,6 +5,7 @@ import {
   type FileSetSpec,
   type Health,
   isOnline,
+  isStopped,
   livesElsewhere,
   type Plan,
   pathOf,
@@ -119,7 +120,7 @@ const WHEN: Record<FileSetSpec['change'], string> = {
 function fileSetRow(plan: Plan, set: FileSetSpec): string[] {
   const what =
     set.include.length > 0 ? set.include.map((one) => below(plan, set, one)).join(', ') : below(plan, set, '');
-  const when = set.change === 'mutable' && isOnline(plan) ? 'copied while it runs' : WHEN[set.change];
+  const when = set.change === 'mutable' && !isStopped(plan) ? 'copied while it runs' : WHEN[set.change];
   return ['files', set.name, `${when}${set.optional ? '; may be absent' : ''}`, what];
 }
 
@@ -144,7 +145,7 @@ function keepText({ keep, appendOnly }: Plan['repositories'][number]): string {
 }
 
 function downtimeText(plan: Plan, downtimes: number[]): string {
-  if (isOnline(plan) || plan.services.every(({ kind }) => kind === 'none')) return 'none';
+  if (!isStopped(plan)) return 'none';
   const cap = `ended at ${formatDuration(plan.limits.downtimeMs)}`;
   if (downtimes.length === 0) return `not measured yet: stop, copy of the databases and start; ${cap}`;
   const sorted = [...downtimes].sort((a, b) => a - b);

@@ -4,12 +4,11 @@ import type { Report, RepositoryReport } from '../core/report.js';
 
 /** A finished run as lines for people; the first is the run's own sentence. */
 export function renderReport(report: Report): string[] {
-  const { said, outcome, repositories, failures, notes, uncovered, proof } = report;
+  const { said, outcome, repositories, failures, notes, uncovered } = report;
   const width = Math.max(0, ...repositories.map(({ repository }) => repository.length));
   return [
     outcome === 'completed' || said.toLowerCase().includes(outcome) ? said : `${outcome.toUpperCase()}: ${said}`,
     ...repositories.map((entry) => `  ${entry.repository.padEnd(width)}  ${copy(entry, report.captureId)}`),
-    ...(proof?.checks ?? []).filter(({ ok }) => !ok).map(({ name, evidence }) => `  x ${name}: ${evidence}`),
     ...failures.map(({ message }) => `  x ${message}`),
     ...notes.map((note) => `  - ${note}`),
     ...uncovered.map((left) => `  ? not covered: ${left}`),
@@ -17,10 +16,10 @@ export function renderReport(report: Report): string[] {
   ];
 }
 
-function copy({ snapshot, level, bytes, addedBytes, failure }: RepositoryReport, captureId?: string): string {
+function copy({ snapshot, level, read, bytes, addedBytes, failure }: RepositoryReport, captureId?: string): string {
   if (failure) return 'FAILED';
   return [
-    level ?? 'not stored',
+    (level ?? 'not stored') + (read === undefined ? '' : ` (${read})`),
     ...(snapshot ? [`snapshot ${shortId({ id: snapshot, captureId: captureId ?? snapshot })}`] : []),
     ...(bytes === undefined ? [] : [formatBytes(bytes)]),
     ...(addedBytes === undefined ? [] : [`+${formatBytes(addedBytes)}`]),

@@ -307,5 +307,10 @@ export function isOnline(plan: Pick<Plan, 'databases'>): boolean {
   return plan.databases.length > 0 && plan.databases.every((database) => database.mode === 'online');
 }
 
+/** Whether anything is stopped for a backup: a site without a service never is, whatever its databases ask for. */
+export function isStopped(plan: Pick<Plan, 'databases' | 'services'>): boolean {
+  return !isOnline(plan) && plan.services.some(({ kind }) => kind !== 'none');
+}
+
 /** The service's specs as the site record keeps them, so that the watchdog needs no config to start an application. */
 export const ServiceSpecs = z.array(ServiceSpec);

@@ -38,6 +38,8 @@ export const RepositoryReport = z.object({
   offsite: z.boolean().default(false),
   snapshot: z.string().optional(),
   level: Level.optional(),
+  /** How much of the repository's data its verification read: `1/12 of the data read`. */
+  read: z.string().optional(),
   bytes: z.number().optional(),
   addedBytes: z.number().optional(),
   files: z.number().optional(),

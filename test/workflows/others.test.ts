@@ -80,6 +80,22 @@ test('verify goes through all repositories and is partial where one fails', asyn
   assert.equal(report.repositories[1]?.failure?.type, 'RepositoryDamaged');
 });
 
+test('damage of the live site fails a verify that found the repositories good, and says so', async (t) => {
+  if (skipWithoutServer(t, lab)) return;
+  const damage = 'verify on local: 1 objects of the live site are damaged or missing: ab; run `holdfast repair cms`';
+  const { steps } = mockSteps({
+    verify: async ({ repository }) => ({
+      ...said('verify'),
+      ...{ snapshot: snapshot(repository), level: 'verified', read: '1/12 of the data read', damage },
+    }),
+  });
+  const report = await lab.run('verify', { site: 'cms' }, steps, reportOf);
+  assert.equal(report.outcome, 'failed');
+  assert.equal(report.said, `THE LIVE SITE IS DAMAGED, what is stored is good: ${damage}`);
+  const [entry] = report.repositories;
+  assert.deepEqual([entry?.level, entry?.read, entry?.failure], ['verified', '1/12 of the data read', undefined]);
+});
+
 test('prune says what it did in each repository and which gate stayed closed', async (t) => {
   if (skipWithoutServer(t, lab)) return;
   const { steps } = mockSteps({

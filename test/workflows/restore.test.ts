@@ -51,6 +51,18 @@ test('a restore in place waits for a person, refuses another approval, then stop
   assert.deepEqual(calls, ['prepare', 'fetch', 'stop', 'swap', 'start', 'finish']);
 });
 
+test('a restore that leaves a database to be imported by hand is partial, and names it', async (t) => {
+  if (skipWithoutServer(t, lab)) return;
+  const { steps } = mockSteps({ swap: async () => ({ ...said('swap'), byHand: ['ledger'] }) });
+  const report = await lab.run('restore', { site: 'cms' }, steps, async (handle) => {
+    await waiting(handle);
+    await handle.executeUpdate('approve', { args: [{ site: 'cms', snapshot: SNAPSHOT }] });
+    return reportOf(handle);
+  });
+  assert.equal(report.outcome, 'partial');
+  assert.match(report.said, /^PARTIAL: cms is back as of .*, but ledger is as before until a person has imported/);
+});
+
 test('databases of another snapshot are asked for by name, and whoever approves is told', async (t) => {
   if (skipWithoutServer(t, lab)) return;
   const older = { ...snapshot(), id: 'f'.repeat(64), capturedAt: '2026-11-14T03:00:00.000Z' };

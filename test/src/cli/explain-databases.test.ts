@@ -1,10 +1,11 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { databaseRow } from '../../../src/cli/explain-databases.js';
-import { DatabaseSpec } from '../../../src/core/plan.js';
+import { DatabaseSpec, ServiceSpec } from '../../../src/core/plan.js';
 import { planOf } from '../../support/videocms-site.js';
 
-const plan = planOf('/srv/wiki');
+const services = [ServiceSpec.parse({ kind: 'systemd', name: 'wiki', unit: 'wiki.service' })];
+const plan = { ...planOf('/srv/wiki'), services };
 const dump = { argv: ['./ledger', 'export'] };
 
 test('explain says of each kind what its dump is and where it comes from', () => {
@@ -39,4 +40,10 @@ test('explain says of each kind what its dump is and where it comes from', () =>
   ];
   for (const [spec, how, place] of cases)
     assert.deepEqual(databaseRow(plan, DatabaseSpec.parse({ name: 'one', ...spec })), ['database', 'one', how, place]);
+});
+
+test('where nothing is stopped, nothing is said to be taken while it is', () => {
+  const spec = DatabaseSpec.parse({ name: 'one', kind: 'sqlite', path: '/srv/wiki/a.db' });
+  const bare = { ...plan, services: [{ kind: 'none' as const, name: 'none', stopTimeoutMs: 0 }] };
+  assert.deepEqual(databaseRow(bare, spec)[2], 'sqlite, as a file, while it runs');
 });
