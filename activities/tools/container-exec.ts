@@ -21,8 +21,8 @@ export interface InContainer {
 export interface Credential {
   text: string;
   as: string;
-  /** What must not be seen anywhere. */
-  secret: string;
+  /** What must not be seen anywhere: the password, and as this file writes it. */
+  secrets: string[];
 }
 
 /**
@@ -67,7 +67,7 @@ export async function whereServerIs<T>(
   try {
     const file = join(dir, 'credential');
     await writeFile(file, credential.text, { mode: 0o600, flag: 'wx' });
-    const secrets = [credential.secret];
+    const { secrets } = credential;
     return await body((program, args, options = {}) =>
       credential.as.startsWith('--')
         ? ctx.run(program, [`${credential.as}=${file}`, ...args], { secrets, ...options })
@@ -97,7 +97,7 @@ function inContainer({ service }: InContainer, id: string, credential: Credentia
     const stdin = new PassThrough();
     if (credential) stdin.write(`${credential.text.trimEnd()}\n\n`);
     if (input !== undefined) feed(input, stdin);
-    const more: RunOptions = { ...rest, input: stdin, ...(credential ? { secrets: [credential.secret] } : {}) };
+    const more: RunOptions = { ...rest, input: stdin, ...(credential ? { secrets: credential.secrets } : {}) };
     try {
       return await execInContainer(id, variables, [...script, program, ...args], ctx, more);
     } catch (error) {

@@ -67,7 +67,7 @@ export async function withMysql<T>(
 
 function credentialOf(password: string): Credential {
   const quoted = password.replaceAll('\\', '\\\\').replaceAll('"', '\\"').replaceAll('\n', '\\n');
-  return { text: `[client]\npassword="${quoted}"\n`, as: '--defaults-extra-file', secret: password };
+  return { text: `[client]\npassword="${quoted}"\n`, as: '--defaults-extra-file', secrets: [password, quoted] };
 }
 
 interface Program {

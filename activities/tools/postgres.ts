@@ -52,10 +52,11 @@ export async function withServer<T>(
   body: (server: Server) => Promise<T>,
 ): Promise<T> {
   const password = spec.password ? await ctx.secret(spec.password) : undefined;
+  const escaped = password?.replace(/[\\:]/g, '\\$&');
   const credential: Credential | undefined =
-    password === undefined
+    password === undefined || escaped === undefined
       ? undefined
-      : { text: `*:*:*:*:${password.replace(/[\\:]/g, '\\$&')}\n`, as: 'PGPASSFILE', secret: password };
+      : { text: `*:*:*:*:${escaped}\n`, as: 'PGPASSFILE', secrets: [password, escaped] };
   const user = spec.user ?? (spec.container ? 'postgres' : undefined);
   const at = (database: string) =>
     connection({ dbname: database, host: spec.socket ?? spec.host, port: spec.port, user });

@@ -3,9 +3,15 @@ import type { PartlyConfig } from './partly.js';
 
 const USERINFO = /:\/\/[^/\s@:]*:[^/\s@]+@/;
 const QUERY = /[?&](?:[\w-]*(?:token|secret|passw|signature|api-?key)[\w-]*|sig|key|auth)=[^&\s]/i;
-const VARIABLE = /PASSW|PASSPHRASE|SECRET|TOKEN|(?:^|_)KEY$/i;
+const VARIABLE = /PASSW|PASSPHRASE|(?:^|_)PASS(?:_|$)|SECRET|TOKEN|(?:^|_)KEY$|_PWD$/i;
+/** `--password=…`, but no `--password=/run/key` and no `--password-file=…`. */
+const OPTION =
+  /^--?(?:[\w-]*[-_])?(?:password|passwd|passphrase|secret|token|(?:api|secret|access)[-_]?key)=[^\s/.@$-]/i;
+const HEADER = /^(?:authorization|x-api-key|cookie):\s*\S/i;
+/** A remote of rclone's that is described where it is named: `rclone::s3,secret_access_key=…:bucket`. */
+const REMOTE = /^rclone:.*[:,](?![\w-]*_file=)[\w-]*(?:pass|secret|token|_key)[\w-]*=/i;
 
-/** Secrets that stand in the text: in an address, or as the value of a variable that is called after one. The config travels with each snapshot. */
+/** Secrets that stand in the text: in an address, an argument, or as the value of a variable that is called after one. The config travels with each snapshot. */
 export function secretsInTexts(config: PartlyConfig): Finding[] {
   const findings: Finding[] = [];
   walk(config, [], (text, path) => {
@@ -16,6 +22,14 @@ export function secretsInTexts(config: PartlyConfig): Finding[] {
       findings.push({ path, message: 'a key stands in the address; take it out and give it as a reference' });
     else if (path.at(-2) === 'env' && !secretFile && VARIABLE.test(String(path.at(-1))))
       findings.push({ path, message: 'looks like a secret; write { file: … } or { env: … } instead of its value' });
+    else if (path.at(-1) === 'location' && REMOTE.test(text))
+      findings.push({ path, message: 'a key stands in the location; take it out and give it among `credentials`' });
+    else if (typeof path.at(-1) === 'number' && (OPTION.test(text) || HEADER.test(text)))
+      findings.push({
+        path,
+        message:
+          'looks like a secret, and everybody sees arguments; give it as a variable: { argv, env: { NAME: { file: … } } }',
+      });
   });
   return findings;
 }

@@ -11,7 +11,7 @@ import { eventually } from '../../support/toy.js';
 import { openDockerd } from '../services/support/dockerd.js';
 
 const SECRET = 'pass word\\with:"all"';
-const credential = (as: string) => ({ text: `line one\n${SECRET}\n`, as, secret: SECRET });
+const credential = (as: string) => ({ text: `line one\n${SECRET}\n`, as, secrets: [SECRET] });
 
 describe('a server on this host', () => {
   it('gets its credential by a file of its own, named by a variable or by the first option', async () => {
