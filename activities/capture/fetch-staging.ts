@@ -6,6 +6,7 @@ import { shortId } from '../../src/core/names.js';
 import type { RepositorySpec } from '../../src/core/plan.js';
 import { engines } from '../engines/index.js';
 import type { PlannedEnv } from '../step.js';
+import { wasKilled } from '../tools/killed.js';
 import { exists } from './copy.js';
 import { MANIFEST, stagingOf } from './layout.js';
 import { cacheDir } from './workdir.js';
@@ -30,7 +31,7 @@ export async function fetchStaging(
     try {
       await engine.restore(repository, snapshot.id, target, { paths, workDir }, ctx);
     } catch (error) {
-      if (!isFailure(error, 'ToolFailed', 'SnapshotMissing', 'SnapshotDiffers')) throw error;
+      if (wasKilled(error) || !isFailure(error, 'ToolFailed', 'SnapshotMissing', 'SnapshotDiffers')) throw error;
     }
     const restored = join(target, staging);
     return (await exists(join(restored, MANIFEST))) ? restored : undefined;

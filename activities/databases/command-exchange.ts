@@ -8,6 +8,7 @@ import type { Command } from '../../src/core/plan.js';
 import type { Context, Exchangeable, Fence } from '../contracts.js';
 import { runCommand } from '../services/commands.js';
 import { syncDirectory, writeDurable } from '../site/durable.js';
+import { wasKilled } from '../tools/killed.js';
 import { type CommandSpec, dumpCommand, proofOf } from './command-dump.js';
 
 /**
@@ -94,7 +95,7 @@ async function keepBefore(spec: CommandSpec, before: string, fence: Fence, ctx: 
     await dumpCommand(spec, `${before}.partial`, fence, ctx);
     await rename(`${before}.partial`, before);
   } catch (error) {
-    if (!isFailure(error, 'ToolFailed', 'ToolStalled', 'DumpEmpty', 'DumpIncomplete')) throw error;
+    if (wasKilled(error) || !isFailure(error, 'ToolFailed', 'ToolStalled', 'DumpEmpty', 'DumpIncomplete')) throw error;
     ctx.note(`${spec.name} could not be dumped before it was replaced: there is no way back to what it had`);
   } finally {
     for (const path of [`${before}.partial`, proofOf(`${before}.partial`)]) await rm(path, { force: true });

@@ -1,5 +1,6 @@
 import { type FailureDetails, isFailure } from '../../src/core/failures.js';
 import type { Context } from '../contracts.js';
+import { wasKilled } from '../tools/killed.js';
 import { type MysqlServer, type MysqlSpec, sqlString } from '../tools/mysql.js';
 import { RIGHTS } from '../tools/mysql-errors.js';
 import { dumpText } from './mysql-dump.js';
@@ -43,7 +44,7 @@ export async function rehearse(
   } catch (cause) {
     // What refers to another schema's live table may find it only once that is restored too.
     if (!isFailure(cause, 'DatabaseMissing')) {
-      if (!isFailure(cause, 'ToolFailed')) throw cause;
+      if (!isFailure(cause, 'ToolFailed') || wasKilled(cause)) throw cause;
       throw ctx.fail('RestoreRefused', `views, triggers or routines of ${spec.name} cannot be made on that server`, {
         advice: 'read the log named in the details; restore into a directory (--target) and load the dump by hand',
         details: cause.details?.[0] as FailureDetails,

@@ -2,6 +2,7 @@ import { createReadStream } from 'node:fs';
 import { basename } from 'node:path';
 import { isFailure } from '../../src/core/failures.js';
 import type { Context } from '../contracts.js';
+import { wasKilled } from '../tools/killed.js';
 import type { MysqlServer } from '../tools/mysql.js';
 import { withThrowaway } from '../tools/mysql-throwaway.js';
 import { assertWhole } from './mysql-text.js';
@@ -22,7 +23,7 @@ export async function withScratchServer<T>(
     for (const dump of dumps) {
       await server.execute(createReadStream(dump)).catch((cause) => {
         ctx.signal.throwIfAborted();
-        throw isFailure(cause, 'ToolFailed', 'DatabaseMissing', 'DatabaseDenied')
+        throw isFailure(cause, 'ToolFailed', 'DatabaseMissing', 'DatabaseDenied') && !wasKilled(cause)
           ? ctx.fail('DatabaseCorrupt', `${basename(dump)} does not load into a server`, { cause })
           : cause;
       });

@@ -2,6 +2,7 @@ import { createReadStream } from 'node:fs';
 import { text } from 'node:stream/consumers';
 import { isFailure } from '../../src/core/failures.js';
 import type { Context } from '../contracts.js';
+import { wasKilled } from '../tools/killed.js';
 import { ident, type Server } from '../tools/postgres.js';
 
 /** Without what only a superuser may give away. */
@@ -40,7 +41,7 @@ export async function createLike(
     .join('');
   const how = CREATE.exec(words)?.[1] ?? 'TEMPLATE template0';
   await psql(home, `CREATE DATABASE ${ident(staged)} ${how};`).catch((error) => {
-    if (!isFailure(error, 'ToolFailed')) throw error;
+    if (!isFailure(error, 'ToolFailed') || wasKilled(error)) throw error;
     ctx.note('the database gets the locale of this server: it does not know that of the dump');
     const encoding = /ENCODING = '[\w-]+'/.exec(how)?.[0] ?? '';
     return psql(home, `CREATE DATABASE ${ident(staged)} TEMPLATE template0 ${encoding};`);

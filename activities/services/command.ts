@@ -1,6 +1,7 @@
 import { isFailure } from '../../src/core/failures.js';
 import type { ServiceSpec } from '../../src/core/plan.js';
 import type { Context, Service } from '../contracts.js';
+import { wasKilled } from '../tools/killed.js';
 import { checkCommand, runCommand } from './commands.js';
 import { until } from './until.js';
 
@@ -23,7 +24,7 @@ export const command: Service<Spec> = {
     for (const part of ['status', 'stop', 'start'] as const)
       await checkCommand(`the ${part} command of ${spec.name}`, spec[part], ctx);
     await runs(spec, ctx).catch((cause) => {
-      if (!isFailure(cause, 'ToolFailed')) throw cause;
+      if (!isFailure(cause, 'ToolFailed') || wasKilled(cause)) throw cause;
       throw ctx.fail('ServiceUnknown', `the status command of ${spec.name} says neither running (0) nor stopped (3)`, {
         cause,
       });

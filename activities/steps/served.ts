@@ -6,6 +6,7 @@ import { ABOUT } from '../capture/arrange.js';
 import type { Context, Fence } from '../contracts.js';
 import { type Exchanged, exchangeOf } from '../exchanged.js';
 import type { UndoStep } from '../site/api.js';
+import { wasKilled } from '../tools/killed.js';
 
 /** A captured database that no rename of files can bring back, and its dump in a fetched site. */
 export interface Served {
@@ -85,7 +86,7 @@ export async function mustComeBack(tagged: readonly Exchanged[], fence: Fence, c
       ?.takeBack(spec, tag, fenced)
       .catch((cause) => {
         ctx.signal.throwIfAborted();
-        if (isFailure(cause, 'SectionRevoked') || !isFailure(cause)) throw cause;
+        if (isFailure(cause, 'SectionRevoked') || !isFailure(cause) || wasKilled(cause)) throw cause;
         throw ctx.fail('RestoreFailed', `${spec.name} cannot be reached while the application is stopped`, {
           advice: `leave its server out of what is stopped (${cause.message})`,
           cause,
