@@ -1,5 +1,6 @@
 import { readFile } from 'node:fs/promises';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { formatDuration } from '../../src/core/durations.js';
 import type { Context } from '../contracts.js';
 import { holdLock } from '../tools/lock.js';
 import { DEADLINE_MS, type Holder, type Section, type SiteGuard, type SiteRecord, type StateDir } from './api.js';
@@ -190,7 +191,10 @@ async function acknowledged(paths: SitePaths, epoch: number, withinMs: number, c
   const end = performance.now() + withinMs;
   while (Number(await readFile(paths.ack, 'utf8').catch(() => '0')) !== epoch) {
     if (performance.now() > end)
-      throw ctx.fail('WatchdogMissing', `no watchdog answered within ${withinMs} ms, so nothing was stopped`);
+      throw ctx.fail(
+        'WatchdogMissing',
+        `no watchdog answered within ${formatDuration(withinMs)}, so nothing was stopped`,
+      );
     await sleep(ACK_POLL_MS, undefined, { signal: ctx.signal }).catch(() => ctx.signal.throwIfAborted());
   }
 }

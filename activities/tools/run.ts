@@ -6,6 +6,7 @@ import { join, relative } from 'node:path';
 import type { Writable } from 'node:stream';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { execa } from 'execa';
+import { formatDuration } from '../../src/core/durations.js';
 import type { Context, Run, RunOptions, RunResult } from '../contracts.js';
 import type { StateDir } from '../site/api.js';
 import { ownMark } from '../site/marks.js';
@@ -168,7 +169,7 @@ async function runDetached(job: Job): Promise<Ended> {
     if (exitCode === undefined)
       throw runner.fail(
         'ToolStalled',
-        `${details.tool} has not ended after ${options.timeoutMs} ms; it was left alone`,
+        `${details.tool} has not ended after ${formatDuration(options.timeoutMs ?? 0)}; it was left alone`,
         {
           details,
         },
@@ -221,13 +222,15 @@ function onAbort(signal: AbortSignal, stop: Stopper['stop']): () => void {
 function watchLimits(options: RunOptions, silentMs: () => number, stalled: (what: string) => void): () => void {
   const { timeoutMs, idleMs } = options;
   const timers = [
-    ...(timeoutMs === undefined ? [] : [setTimeout(() => stalled(`took longer than ${timeoutMs} ms`), timeoutMs)]),
+    ...(timeoutMs === undefined
+      ? []
+      : [setTimeout(() => stalled(`took longer than ${formatDuration(timeoutMs)}`), timeoutMs)]),
     ...(idleMs === undefined
       ? []
       : [
           setInterval(
             () => {
-              if (silentMs() >= idleMs) stalled(`said and did nothing for ${idleMs} ms`);
+              if (silentMs() >= idleMs) stalled(`said and did nothing for ${formatDuration(idleMs)}`);
             },
             Math.min(1000, Math.ceil(idleMs / 4)),
           ),

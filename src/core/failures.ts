@@ -78,7 +78,6 @@ export const FAILURES = {
   NoSpace: entry('never', 'a disk has less room than the run needs', 'free some space; nothing was stopped'),
   DiskFull: entry('soon', 'a disk filled up in mid-step', 'free some space'),
   StateUnusable: entry('soon', 'the state directory cannot be written', 'make it writable by the worker'),
-  ClockOff: entry('never', "the clock of this machine is more than 5 min away from Temporal's", 'set the clock'),
   // The application
   ServiceUnknown: entry('never', 'there is no such service', 'correct the name in the config'),
   StopFailed: entry(
@@ -211,11 +210,6 @@ export const FAILURES = {
     'back up again and look at the places named here',
   ),
   VerifyFailed: entry('never', 'a snapshot does not pass its verification', 'back up again'),
-  PruneRefused: entry(
-    'never',
-    'a gate of retention is closed',
-    'read which one; `holdfast prune --allow` opens two of them',
-  ),
   // Guarded changes
   UnknownOperation: entry(
     'never',
