@@ -139,6 +139,7 @@ test('it is proven by its own hashes; a damaged live repository is mended from t
     looked.repositories.map(({ level, read }) => `${level}, ${read}`),
     ['verified, all data read', 'verified, all data read'],
   );
+  assert.equal(looked.failures[0]?.type, 'VerifyFailed');
   assert.match(looked.failures[0]?.message ?? '', /1 objects of the live site are damaged or missing: damaged chunk/);
   await rm(sample.path('object', sample.files['page.html']!));
   const lacking = await runPlain(lab, 'backup', { site: 'media', repositories: ['local'] });
