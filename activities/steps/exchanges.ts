@@ -3,7 +3,7 @@ import { basename, dirname, join, relative } from 'node:path';
 import picomatch from 'picomatch';
 import { isWithin } from '../../src/apps/coverage.js';
 import { FileLine, type FileSetEntry, type Manifest } from '../../src/core/manifest.js';
-import type { FileSetSpec, Plan } from '../../src/core/plan.js';
+import { type FileSetSpec, type Plan, pathOf } from '../../src/core/plan.js';
 import { ABOUT, inSite } from '../capture/arrange.js';
 import { exists } from '../capture/copy.js';
 import { diskIn, diskOf } from '../capture/disk.js';
@@ -84,23 +84,48 @@ export async function mustBeMade(
   }
 }
 
+const BY_HAND = 'restore into a directory (--target) and move it by hand, or name other parts with --only';
+
 /**
  * Throws RestoreRefused where an exchange would be no rename (another disk, a mount point): a copy cannot be taken back by
  * whoever finds it half done. And where there are more of them than an outage should last.
  */
 export async function mustBeRenames(exchanges: readonly Exchange[], home: string, ctx: Context): Promise<void> {
-  const advice = 'restore into a directory (--target) and move it by hand, or name other parts with --only';
   if (exchanges.length > MOST)
-    throw ctx.fail('RestoreRefused', `more than ${MOST} files would have to be exchanged one by one`, { advice });
+    throw ctx.fail('RestoreRefused', `more than ${MOST} files would have to be exchanged one by one`, {
+      advice: BY_HAND,
+    });
   const disk = await diskIn(home);
   for (const { live } of exchanges) {
     ctx.beat();
-    if ((await diskOf(live)) !== disk || (await diskIn(dirname(live))) !== disk)
-      throw ctx.fail('RestoreRefused', `${basename(live)} lies on another disk than the site`, {
-        advice,
-        details: { places: [live, home] },
-      });
+    if ((await diskOf(live)) !== disk || (await diskIn(dirname(live))) !== disk) throw onAnotherDisk(live, home, ctx);
   }
+}
+
+/** The same as far as the plan alone tells it: known before a snapshot is fetched that could not go in. */
+export async function mustShareDisk(
+  plan: Pick<Plan, 'databases' | 'fileSets'>,
+  only: readonly string[] | undefined,
+  home: string,
+  ctx: Context,
+): Promise<void> {
+  const wanted = ({ name }: { name: string }) => only?.includes(name) ?? true;
+  const places = [
+    ...plan.databases.filter(wanted).flatMap((spec) => pathOf(spec) ?? []),
+    ...plan.fileSets.filter((set) => wanted(set) && set.include.length === 0).map(({ root }) => root),
+  ];
+  const disk = await diskIn(home);
+  // A link may be moved as itself, or what is in the directory behind it.
+  for (const place of places)
+    if ((await exists(place)) && (await diskOf(place)) !== disk && (await diskIn(place)) !== disk)
+      throw onAnotherDisk(place, home, ctx);
+}
+
+function onAnotherDisk(live: string, home: string, ctx: Context): Error {
+  return ctx.fail('RestoreRefused', `${basename(live)} lies on another disk than the site`, {
+    advice: BY_HAND,
+    details: { places: [live, home] },
+  });
 }
 
 /** Which paths of a set stay where they are, or hold something that does; and which belong to it at all. */

@@ -25,8 +25,9 @@ import { once } from '../site/journal.js';
 import { watchdogKnows } from '../site/watchdog-knows.js';
 import { type PlannedEnv, planned, type Said } from '../step.js';
 import { noteTree, removeTree } from '../trees.js';
-import { exchangesOf, mustBeMade, mustBeRenames } from './exchanges.js';
-import { asideTree, fetchPlace, runTag } from './fetch-place.js';
+import { mustBeMade, mustBeRenames, mustShareDisk } from './exchanges.js';
+import { asideTree, fetchPlace, homeOf, runTag } from './fetch-place.js';
+import { swapsOf } from './later.js';
 import { mustBeOf, noneHere, outOfReach, reaches } from './origin.js';
 import { findSnapshot, newest } from './repository-of.js';
 import { servedOf, stageServed, taggedOf } from './served.js';
@@ -41,6 +42,7 @@ export const fetch = (deps: Deps) =>
 
 async function fetched(input: FetchInput, env: PlannedEnv): Promise<Said<Fetched>> {
   const { plan, ctx, deps } = env;
+  if (input.into === 'beside') await mustShareDisk(plan, input.only, await homeOf(plan), ctx);
   const { repository, snapshot } = await choose(input, env);
   const place = await fetchPlace(input, plan, deps, env.holder, ctx);
   await noteTree(deps.state, plan.site, place.tree, env.holder);
@@ -74,7 +76,7 @@ async function fetched(input: FetchInput, env: PlannedEnv): Promise<Said<Fetched
   if (input.into === 'beside') {
     const aside = asideTree(dirname(tree), plan, runTag(env.holder));
     await mustBeMade(manifest, site, only, ctx);
-    await mustBeRenames(await exchangesOf(manifest, site, aside, plan, only), dirname(tree), ctx);
+    await mustBeRenames(await swapsOf(manifest, site, aside, plan, only), dirname(tree), ctx);
     const run = runTag(env.holder);
     const served = servedOf(manifest, site, plan, only, ctx);
     await watchdogKnows(

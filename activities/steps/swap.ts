@@ -14,9 +14,9 @@ import { canBeExchanged } from '../exchanged.js';
 import { sectionsOf } from '../sections.js';
 import type { UndoStep } from '../site/api.js';
 import { type PlannedEnv, planned } from '../step.js';
-import { type Exchange, exchangesOf, mustBeRenames } from './exchanges.js';
+import { type Exchange, mustBeRenames } from './exchanges.js';
 import { asideTree, besideTree, homeOf, runTag } from './fetch-place.js';
-import { laterOf } from './later.js';
+import { swapsOf } from './later.js';
 import { exchangeServed, mustComeBack, servedIn, servedOf, taggedOf, undoOfServed } from './served.js';
 
 /**
@@ -39,8 +39,7 @@ export const swap = (deps: Deps) =>
     const aside = asideTree(home, plan, run);
     const record = await guard.read();
     const known = record.undo.length > 0;
-    const places = [manifest, site, aside, plan, only] as const;
-    const exchanges = known ? listed(record.undo) : [...(await exchangesOf(...places)), ...(await laterOf(...places))];
+    const exchanges = known ? listed(record.undo) : await swapsOf(manifest, site, aside, plan, only);
     const served = known ? servedIn(record.undo) : taggedOf(servedOf(manifest, site, plan, only, ctx), run);
     if (!known) {
       await mustBeRenames(exchanges, home, ctx);

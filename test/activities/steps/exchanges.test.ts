@@ -6,7 +6,7 @@ import { dirname, join, relative } from 'node:path';
 import { test } from 'node:test';
 import { promisify } from 'node:util';
 import { diskOf } from '../../../activities/capture/disk.js';
-import { type Exchange, exchangesOf, mustBeRenames } from '../../../activities/steps/exchanges.js';
+import { type Exchange, exchangesOf, mustBeRenames, mustShareDisk } from '../../../activities/steps/exchanges.js';
 import { laterOf } from '../../../activities/steps/later.js';
 import type { Manifest } from '../../../src/core/manifest.js';
 import type { Plan } from '../../../src/core/plan.js';
@@ -96,6 +96,15 @@ test('what lies on another disk, or is a mount point, is refused: moving it woul
   try {
     await symlink(other, join(site.root, 'data'));
     await assert.rejects(mustBeRenames(await exchangesIn(site), home, ctx), { type: 'RestoreRefused' });
+    const libraries = { name: 'libraries', root: other, include: [] as string[] };
+    const plan = { ...site.plan, fileSets: [...site.plan.fileSets, libraries] } as Plan;
+    const early = (only?: string[]) => mustShareDisk(plan, only, home, ctx);
+    await assert.rejects(
+      early(),
+      /lies on another disk than the site; restore into a directory/,
+      'before it is fetched',
+    );
+    await early(['files']);
   } finally {
     await rm(other, { recursive: true });
   }
