@@ -277,6 +277,8 @@ export interface OperateInput extends StepInput {
 export interface Operated extends StepResult {
   /** `unknown`: it was ended in the middle, or nobody saw its end. */
   verdict: 'done' | 'failed' | 'unknown';
+  /** This run was reset after the operation had begun: nothing was done now, and the shelter of now knows nothing of what was done then. */
+  before?: boolean;
 }
 
 export interface ExamineInput extends StepInput {

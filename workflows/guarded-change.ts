@@ -19,6 +19,8 @@ import { hopMs, withApplicationStopped } from './section.js';
  *   came: it is not run again, a person is asked. First healthy start with the new state: the undo list is gone.
  * - The check cannot look: the operation ended well, so its state stays, the application comes up, and a person is asked.
  * - The section ends before the operation began: it is repeated once, with a capture of its own.
+ * - The run is reset after the operation began, also once it was over: nothing is done now, so nothing is there to decide about. What was
+ *   captured now may hold what the operation did then: it is never called the state from before.
  *
  * Writes open. Visitors write meanwhile, so nothing is ever taken back without a person, who sees what is newer.
  *
@@ -43,6 +45,8 @@ export async function guardedChange(raw: unknown): Promise<Report> {
 class Change {
   private readonly base: Frame['base'] & { operation: string; changeId: string };
   private captureId = '';
+  /** The operation began before this run was reset. */
+  private begunBefore = false;
 
   constructor(
     private readonly frame: Frame,
@@ -72,10 +76,11 @@ class Change {
       if (!(await settled)) return { outcome: 'failed', said: `APPLICATION DOWN after ${this.operation}` };
     } catch (error) {
       const type = failureType(error);
-      if (began) run.report.rolledBack = true;
+      if (began && !this.begunBefore) run.report.rolledBack = true;
       if (!began || type === 'Cancelled') throw error;
       run.failed('operate', error);
       if (run.report.failures.some((each) => each.type === 'ApplicationDown')) throw error;
+      if (this.begunBefore) return this.notDone();
       if (CLEAR.includes(type)) return this.rolledBack(this.lastFailure());
       return this.decisions.ask(this.frame, this.operation, 'before', this.lastFailure());
     } finally {
@@ -105,6 +110,7 @@ class Change {
         throw error;
       }
       run.failed('operate', error);
+      if (this.begunBefore) return this.notDone();
       return this.decisions.ask(this.frame, this.operation, 'after', this.lastFailure());
     }
     if (unclear !== undefined) return this.decisions.ask(this.frame, this.operation, 'after', unclear);
@@ -150,7 +156,14 @@ class Change {
     );
     if (done.verdict === 'done') return;
     const type = done.verdict === 'failed' ? 'OperationFailed' : 'OperationUnknown';
-    throw failure(type, { step: 'operate', host: this.base.host, what: done.said });
+    this.begunBefore = done.before === true;
+    const advice = this.begunBefore
+      ? {
+          advice:
+            'nothing was done now; look at what runs and at what holdfast status says is kept, then start a new change',
+        }
+      : {};
+    throw failure(type, { step: 'operate', host: this.base.host, what: done.said, ...advice });
   }
 
   /** Answers with why nobody could look after the operation; before it, that ends the run. */
@@ -181,6 +194,10 @@ class Change {
     const kept = `what ${this.operation} had made is kept for 7 days, where holdfast status says`;
     this.frame.run.report.notes.push(kept);
     return { outcome: 'failed', said: `ROLLED BACK: ${why}${this.down()}` };
+  }
+
+  private notDone(): Ending {
+    return { outcome: 'failed', said: `NOT DONE: ${this.lastFailure()}${this.down()}` };
   }
 
   private down(): string {

@@ -4,7 +4,7 @@ import type { StateDir } from './api.js';
 import { syncDirectory, writeDurable } from './durable.js';
 
 const SUFFIX = '.journal';
-/** Runs are shorter than that; what is older belongs to one that was terminated. */
+/** No run is as long, nor reset so late. */
 const FORGET_MS = 30 * 86_400_000;
 
 /**
@@ -32,13 +32,7 @@ export async function once<T>(
   return result;
 }
 
-/** Removes the journal of a capture whose run has ended; a run without a capture has none. */
-export async function clearJournal(state: StateDir, site: string, captureId: string | undefined): Promise<void> {
-  if (!captureId) return;
-  await rm(join(state.captures(site), `${captureId}${SUFFIX}`), { recursive: true, force: true });
-}
-
-/** Removes journals that runs without an end left behind, by their age. */
+/** Removes old journals: a run that has ended may be reset, and its steps be repeated, for as long as theirs are there. */
 export async function forgetJournals(state: StateDir, site: string, olderThanMs: number): Promise<void> {
   const directory = state.captures(site);
   for (const name of await readdir(directory)) {

@@ -13,7 +13,7 @@ import { once } from '../site/journal.js';
 import { type PlannedEnv, planned, type Said } from '../step.js';
 import { dataPaths } from './data-paths.js';
 
-type Ended = Pick<Said<Operated>, 'said' | 'verdict'>;
+type Ended = Pick<Said<Operated>, 'said' | 'verdict' | 'before'>;
 
 /**
  * Does the operation, once and never again: that it began is on disk before its first instruction. An attempt that finds
@@ -33,7 +33,7 @@ export const operate = (deps: Deps) =>
         const [by] = (await note('operation-began', async () => me)).split(' ');
         if (by === holder.firstRunId) return note('operation-ended', unknown);
         // However it ended, its section was taken back since, or another change was made.
-        return { verdict: 'unknown', said: `${operation} had begun before this run was reset` };
+        return { verdict: 'unknown', said: `${operation} had begun before this run was reset`, before: true };
       }
       const section = epoch === undefined ? undefined : await guard.section(epoch, ctx);
       if (section) await assertStopped(plan.services, dataPaths(plan), ctx);

@@ -107,6 +107,22 @@ test('a check that fails before the operation ends the run, and nothing was chan
   }
 });
 
+test('a run that was reset after its operation had begun says that nothing was done, and asks nobody', async (t) => {
+  if (skipWithoutServer(t, lab)) return;
+  const operate: Steps['operate'] = async () => ({
+    ...said('operate', { said: 'update had begun before this run was reset' }),
+    ...{ verdict: 'unknown', before: true },
+  });
+  for (const writes of [HELD, OPEN]) {
+    const { steps, calls } = recorded({ operate }, writes);
+    const report: Report = await lab.run('guardedChange', INPUT, steps, reportOf);
+    assert.equal(report.outcome, 'failed');
+    assert.match(report.said, /^NOT DONE: operate on local: update had begun before this run was reset/);
+    assert.deepEqual([report.rolledBack, report.failures[0]?.type], [undefined, 'OperationUnknown']);
+    assert.ok(!calls.includes('ask') && calls.includes('start'));
+  }
+});
+
 test('writes held: an operation or a check that fails is rolled back by the start that follows', async (t) => {
   if (skipWithoutServer(t, lab)) return;
   for (const [overrides, type] of [

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { existsSync, readdirSync, utimesSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
-import { clearJournal, forgetJournals, once } from '../../../activities/site/journal.js';
+import { forgetJournals, once } from '../../../activities/site/journal.js';
 import { testContext } from '../../support/context.js';
 
 test('a finished step is not run again, a failed one is, and each capture has its own', async () => {
@@ -20,8 +20,7 @@ test('a finished step is not run again, a failed one is, and each capture has it
   await step('c1', 'store/nas');
   await step('c2', 'dump');
   assert.equal(runs, 4);
-  await clearJournal(state, 'cms', 'c1');
-  assert.deepEqual(readdirSync(state.captures('cms')), ['c2.journal']);
+  assert.deepEqual(readdirSync(state.captures('cms')).sort(), ['c1.journal', 'c2.journal']);
   await step('c3', 'dump');
   const old = new Date(Date.now() - 86_400_000);
   utimesSync(join(state.captures('cms'), 'c2.journal'), old, old);

@@ -281,7 +281,7 @@ test('a run that was reset never takes an operation of its earlier self for done
     workflowType: 'guardedChange',
   });
   const reset = (await again.run(operate(deps), { ...base, changeId: 'one' })) as Operated;
-  assert.deepEqual([first.verdict, reset.verdict], ['done', 'unknown']);
+  assert.deepEqual([first.verdict, reset.verdict, reset.before], ['done', 'unknown', true]);
   assert.equal(await readFile(diary, 'utf8'), 'run\n');
 });
 
