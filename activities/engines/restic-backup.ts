@@ -59,7 +59,7 @@ export async function backup(repo: RepositorySpec, request: BackupRequest, ctx: 
       throw await incomplete(repo, request, summary, result, ctx);
     if (result.exitCode === 3) ctx.note(`${passed.gone} files went while they were stored in ${repo.name}`);
     const done = await stored(repo, request, summary, ctx);
-    await writeFile(newest, done.snapshot.id, { mode: 0o600 });
+    await writeFile(newest, done.snapshot.id, { mode: 0o600 }).catch(() => {}); // The next run lists, then.
     return done;
   } finally {
     await rm(list, { force: true });

@@ -72,17 +72,14 @@ async function untune({ server, client }: Lab): Promise<void> {
   );
 }
 
-/** How long the site does not answer, as its visitors see it. Its server is not tuned any more then. */
-export async function downtime(lab: Lab, mb: number, count: number): Promise<Row[]> {
+/** How long the site does not answer, as its visitors see it. With `untuned` also on a server that is not tuned, and stays so. */
+export async function downtime(lab: Lab, mb: number, count: number, untuned: boolean): Promise<Row[]> {
   const label = `${mb.toLocaleString('en')} MB of media`;
   const { up } = lab.site;
   const tuned = await outages(lab, count);
   const floor = await times(count, () => outageOf(up, () => byHand(lab)));
   const script = await times(Math.min(count, 3), () => outageOf(up, () => naive(lab)));
   await rm(join(lab.dir, 'naive'), { recursive: true });
-  await untune(lab);
-  await backup(lab); // The first one after that waits for the worker's connection.
-  const slow = await outages(lab, Math.min(count, 3));
   const hand = { name: 'by hand', values: floor };
   const all = { name: 'stop, copy all, start', values: script };
   const row = (what: string, ours: number[], theirs?: Row['theirs'], target?: number): Row => ({
@@ -90,10 +87,17 @@ export async function downtime(lab: Lab, mb: number, count: number): Promise<Row
     ...(theirs ? { theirs } : {}),
     ...(target === undefined ? {} : { target }),
   });
-  return [
+  const rows = [
     row('downtime', tuned.down, hand, 1.3),
     row('downtime', tuned.down, all),
     row('  of it between steps', tuned.hops),
+  ];
+  if (!untuned) return rows;
+  await untune(lab);
+  await backup(lab); // The first one after that waits for the worker's connection.
+  const slow = await outages(lab, count);
+  return [
+    ...rows,
     row('downtime, server not tuned', slow.down, hand),
     row('downtime, server not tuned', slow.down, all),
     row('  of it between steps, server not tuned', slow.hops),
