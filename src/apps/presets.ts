@@ -26,7 +26,7 @@ const PRESETS: Record<string, Preset> = {
     objectives: DAILY.objectives,
     why: [
       "MediaGit's recovery plan: daily archives off-site (a repository with offsite: true), a weekly check of every object",
-      'by its hash, a monthly restore test; and regular pushes to a remote elsewhere.',
+      'by its hash, a monthly restore test; and pushes to a remote elsewhere: options: { push: [backup] }.',
       ...DAILY.why,
     ],
   },

@@ -32,7 +32,14 @@ export interface Found {
 }
 
 /** By what an application's own services run, and not the databases and proxies beside them. */
-const IMAGES: Record<string, RegExp> = { videocms: /videocms/i, seafile: /seafile-(mc|pro-mc)\b/i };
+const IMAGES: Record<string, RegExp> = {
+  videocms: /videocms/i,
+  seafile: /seafile-(mc|pro-mc)\b/i,
+  varasto: /\/varasto\b/i,
+};
+
+/** Backed up as they lie: no service of theirs is stopped, nor one that is there for something else. */
+const NEVER_STOPPED = ['mediagit', 'apiscp'];
 
 const COMPOSE_NAMES = ['compose.yaml', 'compose.yml', 'docker-compose.yaml', 'docker-compose.yml'];
 
@@ -48,17 +55,18 @@ export async function discover(wanted: Wanted): Promise<Found> {
   const root = wanted.root || !composeFile ? start : dirname(composeFile);
   const because: string[] = [];
   const services = composeFile ? await composeServices(composeFile) : [];
-  if (!composeFile && !wanted.unit && !wanted.none)
+  const app = wanted.app ?? recognise(root, services, because);
+  const runs = !NEVER_STOPPED.includes(app) || wanted.compose !== undefined;
+  if (runs && !composeFile && !wanted.unit && !wanted.none)
     throw new CliError(
       EXIT.usage,
       `no compose file in ${start}; name one with --compose, a systemd unit with --unit, or say --none`,
     );
-  const app = wanted.app ?? recognise(root, services, because);
   if (!Object.hasOwn(apps, app))
     throw new CliError(EXIT.usage, `there is no application "${app}"; ${suggestion(app, Object.keys(apps))}`);
   const own = services.filter(({ image }) => IMAGES[app]?.test(image));
   const names = (own.length > 0 ? own : services).map(({ name }) => name);
-  if (composeFile) because.push(`stopped: ${names.join(', ')} of ${composeFile}`);
+  if (composeFile && runs) because.push(`stopped: ${names.join(', ')} of ${composeFile}`);
   const databases = app === 'generic' ? await sqliteFiles(root) : [];
   if (app === 'generic')
     because.push(
@@ -69,11 +77,12 @@ export async function discover(wanted: Wanted): Promise<Found> {
   const name = wanted.name ?? nameOf(root);
   if (!NAME.test(name))
     throw new CliError(EXIT.usage, `"${name}" is no name; use lower-case letters, digits and dashes`);
-  const service = composeFile
-    ? { compose: relative(root, composeFile), names }
-    : wanted.unit
-      ? { systemd: wanted.unit }
-      : ('none' as const);
+  const service =
+    composeFile && runs
+      ? { compose: relative(root, composeFile), names }
+      : wanted.unit
+        ? { systemd: wanted.unit }
+        : ('none' as const);
   return { name, app, root, service, databases, because };
 }
 
@@ -110,7 +119,21 @@ function recognise(root: string, services: { image: string }[], because: string[
       );
     return 'seafile';
   }
-  return 'generic';
+  return byPlaces(root, services, because) ?? 'generic';
+}
+
+function byPlaces(root: string, services: { image: string }[], because: string[]): string | undefined {
+  const there = (...places: string[]) => places.every((place) => existsSync(join(root, place)));
+  const say = (app: string, why: string) => {
+    because.push(why);
+    return app;
+  };
+  if (there('.mediagit/HEAD')) return say('mediagit', 'MediaGit: .mediagit/ is there; nothing is stopped');
+  if (there('site1/shadow', 'site1/info')) return say('apiscp', 'ApisCP: accounts are there; nothing is stopped');
+  const image = services.find((each) => IMAGES.varasto?.test(each.image))?.image;
+  if (image || there('varasto.db'))
+    return say('varasto', image ? `Varasto: a service runs ${image}` : 'Varasto: varasto.db is there');
+  return undefined;
 }
 
 /** By what they are, not by what they are called. */

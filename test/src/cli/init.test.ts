@@ -99,6 +99,30 @@ describe('holdfast init', () => {
     assert.equal((parse(classic.out) as { sites: Record<string, { app: string }> }).sites['my-videos']?.app, 'seafile');
   });
 
+  it('recognises MediaGit, ApisCP and Varasto, and stops nothing that never is', async () => {
+    const found = async (place: string, ...said: string[]) => {
+      await mkdir(join(site, place), { recursive: true });
+      const { code, out, err } = await init('--dry-run', '--engine', 'archive', ...said);
+      await rm(join(site, place.split('/')[0] ?? ''), { recursive: true });
+      if (code !== 0) return err;
+      const { app, service } = (parse(out) as { sites: Record<string, { app: string; service: unknown }> }).sites[
+        'my-videos'
+      ]!;
+      return [app, service];
+    };
+    assert.deepEqual(await found('.mediagit/HEAD'), ['mediagit', 'none']);
+    await mkdir(join(site, 'site1/info'), { recursive: true });
+    assert.deepEqual(await found('site1/shadow'), ['apiscp', 'none']);
+    assert.deepEqual(await found('varasto.db', '--unit', 'varasto.service'), [
+      'varasto',
+      { systemd: 'varasto.service' },
+    ]);
+    assert.match(String(await found('varasto.db')), /no compose file in .*; name one with --compose/);
+    // A compose file beside the repository is of something else.
+    await writeFile(join(site, 'compose.yaml'), 'services: { web: { image: nginx } }');
+    assert.deepEqual(await found('.mediagit/HEAD'), ['mediagit', 'none']);
+  });
+
   it('keeps the key out of the site that it backs up', async () => {
     file = join(site, 'holdfast.yaml');
     assert.equal((await init('--none', '--engine', 'restic')).code, 0);
