@@ -13,6 +13,15 @@ import { repositories } from './repositories.js';
 import { sources } from './sources.js';
 import { MAY_MOUNT, openWorld, type World } from './world.js';
 
+/*
+ * Bad luck, each line of it on one site: a real application with a visitor's rows, real tools, a real watchdog and small disks, below
+ * the real workflows on a server that skips what a step waits between its attempts.
+ *
+ * Shown elsewhere: Temporal away before a run by test/src/cli/commands.test.ts (the command says so), during
+ * and after one by the blows `server` and `away` of test/crash/cases.ts, at each step. A service that is not there, a stop that hangs
+ * and one that lies, for Compose and systemd too, by test/conformance/service-suite.ts; the same of engines by engine-suite.ts.
+ */
+
 let world: World | undefined;
 before(async () => {
   world = await openWorld();
