@@ -1,7 +1,8 @@
-import { relative } from 'node:path';
+import { join, relative } from 'node:path';
 import { MediagitOptions, mediagitPlaces } from '../../src/apps/mediagit.js';
 import type { Check } from '../../src/core/report.js';
 import type { Context, Restored } from '../contracts.js';
+import { readConfig } from './mediagit-config.js';
 import { type Ref, readRefs } from './mediagit-refs.js';
 import { ObjectStore } from './mediagit-store.js';
 import { type Finding, type Verified, verifyRepository } from './mediagit-verify.js';
@@ -19,7 +20,7 @@ export async function repositoryChecks(restored: Restored, ctx: Context): Promis
   const { options, git, objects } = restoredPlaces(restored);
   if (options.storage === 'cloud') {
     const evidence = 'kept by the provider: no part of this backup, and not proven by it';
-    return [refsCheck(await readRefs(git)), { name: 'objects', ok: true, evidence }];
+    return [refsCheck(await readRefs(git)), await configCheck(git, restored), { name: 'objects', ok: true, evidence }];
   }
   const lost = new Set(options.knownLost);
   const bad: Finding[] = [];
@@ -30,7 +31,12 @@ export async function repositoryChecks(restored: Restored, ctx: Context): Promis
     else if (finding.state === 'damaged' || finding.state === 'missing') bad.push(finding);
   };
   const found = await verifyRepository({ git, store }, restored.part, say, ctx);
-  return [...objectChecks(found, bad, missed, restored), refsCheck(found.refs), ...told(found)];
+  return [
+    ...objectChecks(found, bad, missed, restored),
+    refsCheck(found.refs),
+    await configCheck(git, restored),
+    ...told(found),
+  ];
 }
 
 function objectChecks(found: Verified, bad: Finding[], missed: number, { root, part }: Restored): Check[] {
@@ -78,6 +84,15 @@ function refsCheck(refs: readonly Ref[]): Check {
     (seen) => `${seen} branches and tags lead to a commit`,
     (n, seen) => `${n} of ${seen} refs are broken`,
   );
+}
+
+/** Without it MediaGit itself finds no object, though each is there (measured). */
+async function configCheck(git: string, { root }: Restored): Promise<Check> {
+  const name = 'configuration';
+  const config = await readConfig(git).catch(() => undefined);
+  if (config) return { name, ok: true, evidence: `config.toml is there, with the backend ${config.backend}` };
+  const places = [relative(root, join(git, 'config.toml'))];
+  return { name, ok: false, evidence: 'config.toml is missing: MediaGit finds no object without it', places };
 }
 
 function told({ remembered: { there, gone }, packs }: Verified): Check[] {

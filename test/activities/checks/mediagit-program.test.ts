@@ -116,6 +116,26 @@ test('without the program that is said', async () => {
   assert.match(ctx.notes.join(), /the program mediagit is not installed here/);
 });
 
+test('of a cloud it is said that its objects are not proven; without its config.toml nothing is', async () => {
+  const { given, sample } = await restored('cloud');
+  const plan = { ...given.plan, options: { storage: 'cloud' } };
+  const found = await mediagitChecks.checks({ ...given, plan }, await testContext());
+  assert.deepEqual(
+    found.map(({ name, ok }) => [name, ok]),
+    [
+      ['refs', true],
+      ['configuration', true],
+      ['objects', true],
+    ],
+  );
+  assert.match(found.at(-1)?.evidence ?? '', /kept by the provider: no part of this backup, and not proven/);
+  await rm(join(sample.git, 'config.toml'));
+  const [lacking, ...more] = (await mediagitChecks.checks({ ...given, plan }, await testContext())).filter(
+    ({ ok }) => !ok,
+  );
+  assert.deepEqual([lacking?.name, lacking?.places, more], ['configuration', ['.mediagit/config.toml'], []]);
+});
+
 test('nothing of ours ever asks the program to repair or to collect garbage', async () => {
   const { push, clone, pull } = MEDIAGIT_REMOTE_ARGS;
   const remote = [push('r', 'b'), clone('url', 'dir'), pull('b')];
