@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { existsSync } from 'node:fs';
 import { rm } from 'node:fs/promises';
 import { setTimeout as sleep } from 'node:timers/promises';
+import type { WorkflowHandle } from '@temporalio/client';
 import { reportOf } from '../../src/client/follow.js';
 import type { Report } from '../../src/core/report.js';
 import { type AppName, openAppLab } from '../support/app-lab.js';
@@ -83,7 +84,7 @@ export async function playApp(arena: AppArena, one: AppCase): Promise<Played> {
       ? { site: 'cms', repositories: [repository] }
       : { site: 'cms', repository, ...(part ? { only: part.only } : {}) };
   const handle = await startPlain(lab, one.workflow, input);
-  const approved = one.workflow === 'restore' ? approve(handle).catch((error: Error) => error.message) : undefined;
+  const approved = one.workflow === 'restore' ? approveOnce(handle) : undefined;
   const struck = await moment(lab, handle, one as unknown as Case);
   const down = app.service && ['stopped', 'revoked'].includes(phase(lab));
   const at = performance.now();
@@ -109,6 +110,14 @@ export async function playApp(arena: AppArena, one: AppCase): Promise<Played> {
     ...(report?.sections === undefined ? {} : { sections: report.sections }),
     ...(down ? { healthyMs } : {}),
   };
+}
+
+/** A fetch whose worker dies takes half a minute more. A run that is struck may never ask. */
+async function approveOnce(handle: WorkflowHandle): Promise<void> {
+  for (let left = 3; left > 0; left--) {
+    const said = await approve(handle).catch((error: Error) => error.message);
+    if (!said.includes('not within')) return;
+  }
 }
 
 interface Before {
@@ -145,7 +154,9 @@ function mayEndSo({ blow, workflow }: AppCase, report: Report): void {
   const said = `${report.outcome}: ${report.said} ${JSON.stringify(report.failures)}`;
   const types = report.failures.map(({ type }) => type);
   const { outcome } = report;
-  if (outcome === 'completed' || (outcome === 'cancelled' && blow === 'cancel')) return;
+  // What only a person can import is told, and is no failure of what was restored.
+  const byHand = workflow === 'restore' && outcome === 'partial' && types.length === 0;
+  if (outcome === 'completed' || byHand || (outcome === 'cancelled' && blow === 'cancel')) return;
   assert.equal(outcome, 'failed', said);
   assert.ok(types.length === 1 && mayFailAs(blow, workflow).includes(types[0] as string), said);
 }
@@ -166,9 +177,10 @@ function mustBeOneState(arena: AppArena, one: AppCase, report: Report | undefine
       ? state
       : [...before.filter((line) => !line.startsWith(part)), ...state.filter((line) => line.startsWith(part))];
   const same = (state: string[] | undefined) => state !== undefined && sorted(partly(state)) === sorted(now);
-  const restored = arena.states.get(report?.captureId ?? '');
-  if (one.workflow === 'restore' && report?.outcome === 'completed') {
-    assert.ok(restored, `a known capture was restored: ${report.captureId}`);
+  const done = one.workflow === 'restore' && ['completed', 'partial'].includes(report?.outcome ?? '');
+  if (done) {
+    const restored = arena.states.get(report?.captureId ?? '');
+    assert.ok(restored, `a known capture was restored: ${report?.captureId}`);
     assert.deepEqual([...now].sort(), [...partly(restored)].sort(), 'exactly the restored state');
     return;
   }
