@@ -1,6 +1,7 @@
 import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
 import { Connection } from '@temporalio/client';
+import { baseEnv } from '../activities/tools/programs.js';
 import { OUTCOME, SITE, WORKFLOW } from '../src/client/search-attributes.js';
 import { freePorts } from './free-ports.js';
 import { ensureNamespace } from './namespace.js';
@@ -88,12 +89,13 @@ function serverArgs(options: DevServerOptions, ports: { grpc: number; ui: number
 function launch(path: string, args: string[]): ChildProcess {
   // Else a killed parent leaves a server behind that holds the database file.
   const [program, prefix] = hasSetpriv() ? ['setpriv', ['--pdeathsig', 'TERM', '--', path]] : [path, []];
-  const env = Object.fromEntries(Object.entries(process.env).filter(([name]) => !name.startsWith('TEMPORAL_')));
+  // Secrets of the worker may stand in our environment.
+  const env = baseEnv();
   // A group of its own: Ctrl-C ends our processes one after the other, the server last.
   return spawn(program, [...prefix, ...args], { stdio: ['ignore', 'ignore', 'pipe'], detached: true, env });
 }
 
-const hasSetpriv = () => spawnSync('setpriv', ['--version'], { stdio: 'ignore' }).status === 0;
+const hasSetpriv = () => spawnSync('setpriv', ['--version'], { stdio: 'ignore', env: baseEnv() }).status === 0;
 
 async function answers(address: string, child: ChildProcess): Promise<void> {
   let said = '';
