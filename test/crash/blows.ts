@@ -177,12 +177,15 @@ async function meetNamesake(lab: Lab): Promise<void> {
   const ran = await lab.holdfast(['worker', '--config', lab.configPath], { env });
   assert.match(`${ran.out}${ran.err}`, /another machine works as host local already/);
   assert.notEqual(ran.code, 0);
-  // That machine's own watchdog is resident there.
-  const watchdog = await watchdogAlive(state);
-  if (watchdog) {
-    process.kill(watchdog.pid, 'SIGTERM');
-    await eventually('its watchdog is gone', 10_000, () => !lives(watchdog.pid));
-  }
+  // That machine's own watchdog is resident there; the worker has started it before it asked the server.
+  let watchdog: Awaited<ReturnType<typeof watchdogAlive>>;
+  await eventually('its watchdog runs', 60_000, async () => {
+    watchdog = await watchdogAlive(state);
+    return watchdog;
+  });
+  const { pid } = watchdog as { pid: number };
+  process.kill(pid, 'SIGTERM');
+  await eventually('its watchdog is gone', 20_000, () => !lives(pid));
   await rm(dir, { recursive: true });
 }
 

@@ -48,14 +48,17 @@ export async function play(arena: Arena, one: Case): Promise<Played> {
   const at = performance.now();
   await strike(arena, one.blow, handle);
   // Both go on at once, as they would: a supervisor does not wait for the application.
-  const [healthyMs] =
+  const [healthyMs, backAt] =
     one.blow === 'broken'
-      ? [await mended(arena, handle.workflowId, input)]
-      : await Promise.all([healthy(arena, one.blow, arena.stoppedAt ?? at), recover(arena, one.blow)]);
+      ? [await mended(arena, handle.workflowId, input), at]
+      : await Promise.all([
+          healthy(arena, one.blow, arena.stoppedAt ?? at),
+          recover(arena, one.blow).then(() => performance.now()),
+        ]);
   const report = await ended(arena, handle.workflowId, one.blow);
   approved?.();
   await asBefore?.();
-  await check(arena, one, { report, before, wrecked, struck });
+  await check(arena, one, { report, before, wrecked, struck, awayMs: backAt - at });
   return {
     name: nameOf(one),
     blow: one.blow,

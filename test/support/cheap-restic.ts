@@ -8,7 +8,7 @@ import { join } from 'node:path';
  * a processor with the parameters that init chooses, and a case of the crash matrix has a dozen calls.
  */
 
-export const CHEAP_PASSWORD = 'lab';
+export const CHEAP_PASSWORD = 'costs-nothing-to-open';
 
 const KEY = {
   created: '2026-11-21T19:15:02.135401069Z',
@@ -18,8 +18,8 @@ const KEY = {
   N: 2,
   r: 1,
   p: 1,
-  salt: 'FGJwB+GQcTHPQBk+mSRGI7zAlDPUWpOkKokJDyf2CgUCgokq8qev7RgORZyEY5umaHTyMSFcbziJ+nb+rcnKwg==',
-  data: 'LazNkAiL/pt9efrAcqbBESRwXPKCELh667DKlrF7iv+A4e0cS4yxTcUOcNApJ8qC/7dqfhdUbV3cpM3QUDYSLjKkL8ZTqeDwwkNycxp/dXKME4FAUAoM2L+tASG5+r+3lVl5Jl6bSDJQMfxJ/NSD0Agqw6AdaY2mrwJkIyYmgfqdP0DaZdKBwcnHCcT3MLMs1qQx92+785/ow6iPtQwU/w==',
+  salt: 'bnuKWNcC7vu35KPsaUnDYXHkC2wofn+ZZagLRTIceZgwPAixTsCEPg2T/QfzS2Qh+fvs1FYg/tRpcgH1udmdrQ==',
+  data: 'pv0GQDSyqORzy6ekWRELN2eIMUUp+D90AqeQEkPIjU3c6Rw5GcjuehgLJBX4xLqtCndKgh2ntnpiPfeRsEJtb+EPdACsVXSSdwqrkX5Tok1T99mWAxPyoK2SG/U7QcDLsyk1cJjKRxASbJgfUojd3Q9eoqiDie8ivkxcVng9/YH1l1DpuYFXAbmchHuxKp0g4JuTCEMIo5lgCZCiMWFLcw==',
 };
 
 const CONFIG =
