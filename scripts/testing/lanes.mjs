@@ -18,7 +18,11 @@ const LANES = {
   workflows: 'isolated',
   'bad-luck': 'isolated',
 };
-const FILES = { 'test/crash/freeze.test.ts': 'waiting', 'test/integration/demo.test.ts': 'serial' };
+const FILES = {
+  'test/crash/freeze.test.ts': 'waiting',
+  'test/crash/apps.test.ts': 'paired',
+  'test/integration/demo.test.ts': 'serial',
+};
 
 export function laneOf(file) {
   return FILES[file] ?? LANES[file.split('/')[1]] ?? 'parallel';
