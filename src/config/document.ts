@@ -15,7 +15,7 @@ export function readSource(text: string): Source {
   const lines = new LineCounter();
   // Duplicates are looked for below, where they get a path and a line each instead of ending the parse.
   const doc = parseDocument(text, { lineCounter: lines, uniqueKeys: false, merge: true, prettyErrors: false });
-  const errors = yamlErrors(doc, lines);
+  const errors = yamlErrors(doc, lines, text);
   const duplicates: Finding[] = [];
   duplicatesOf(doc.contents, [], duplicates);
   return {
@@ -32,7 +32,7 @@ function at(lines: LineCounter, offset: number): { line: number; column: number 
 }
 
 /** One mistake per line; a text that begins with * first, for YAML says things about the rest of that line that help nobody. */
-function yamlErrors(doc: Document, lines: LineCounter): Source['errors'] {
+function yamlErrors(doc: Document, lines: LineCounter, text: string): Source['errors'] {
   const errors: Source['errors'] = [];
   visit(doc, {
     Alias: (_, alias) => {
@@ -44,9 +44,16 @@ function yamlErrors(doc: Document, lines: LineCounter): Source['errors'] {
   for (const error of doc.errors) {
     const place = at(lines, error.pos[0]);
     if (errors.some(({ line }) => line === place.line)) continue;
-    errors.push({ ...place, message: `is no YAML: ${error.message.split('\n')[0]}` });
+    errors.push({ ...place, message: `is no YAML: ${unquoted(error.message, text)}` });
   }
   return errors;
+}
+
+/** What the parser says, without the piece of the text that it repeats: it may be a secret. */
+function unquoted(message: string, text: string): string {
+  const [line = ''] = message.split('\n');
+  const [, words, quoted] = /^(.*?): (.+)$/.exec(line) ?? [];
+  return words !== undefined && quoted !== undefined && text.includes(quoted) ? words : line;
 }
 
 function duplicatesOf(node: unknown, path: Path, found: Finding[]): void {

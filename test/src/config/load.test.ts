@@ -85,6 +85,19 @@ describe('a config with a mistake', () => {
 
   it('never repeats a secret', async () => {
     for (const [, text] of BAD_CONFIGS) assert.doesNotMatch((await mistakesIn(text)).join('\n'), /hunter2/);
+    for (const value of [
+      '|hunter2',
+      '*hunter2',
+      '!hunter2 x',
+      '"hunter2" x',
+      '{ file: hunter2',
+      '\thunter2',
+      '&a *hunter2',
+    ]) {
+      const said = await mistakesIn(withText('{ file: key }', value));
+      assert.ok(said.length > 0, value);
+      assert.doesNotMatch(said.join('\n'), /hunter2/, value);
+    }
   });
 
   it('is one InvalidConfig that lists them', async () => {
