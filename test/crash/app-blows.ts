@@ -11,6 +11,8 @@ import { phase, toolsOf } from './moments.js';
 /** One matrix at work: a lab with one application, and the states that its snapshots hold. */
 export interface AppArena extends AppLab, Machine {
   generation: number;
+  /** When the last blow landed, by performance.now(). */
+  struckAt: number;
   /** Capture → its state in full. */
   states: Map<string, string[]>;
   end: () => Promise<void>;

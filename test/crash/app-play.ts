@@ -1,5 +1,4 @@
 import assert from 'node:assert/strict';
-import { existsSync } from 'node:fs';
 import { rm } from 'node:fs/promises';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { WorkflowHandle } from '@temporalio/client';
@@ -18,6 +17,8 @@ import type { Played } from './play.js';
 
 /** A section that nobody sees die is over after its deadline; the rest is what a busy machine takes. */
 const LIMIT_MS = 120_000;
+/** The time that a stop command has, and a bit. */
+const LATE_STOP_MS = 65_000;
 /** The longest wait is that of a store for its heartbeat's end, twice. */
 const RUN_LIMIT_MS = 300_000;
 
@@ -41,7 +42,7 @@ export async function openAppArena(name: AppName, built: string, ownServer = fal
     await app.start();
     await lab.startWatchdog(boot);
     await lab.startWorker(boot);
-    const arena: AppArena = { ...opened, boot, generation: 0, states: new Map(), end };
+    const arena: AppArena = { ...opened, boot, generation: 0, states: new Map(), struckAt: -LATE_STOP_MS, end };
     await backUp(arena);
     return arena;
   } catch (error) {
@@ -76,7 +77,11 @@ export async function playApp(arena: AppArena, one: AppCase): Promise<Played> {
   const part = one.part && one.workflow === 'restore' ? app.part : undefined;
   const known = new Set((await snapshotsOf(arena)).map(({ id }) => id));
   await app.change(++arena.generation);
-  if (one.stopped) await app.stop();
+  if (one.stopped) {
+    // So long the watchdog takes a stop for the late one of a section that was ended.
+    await sleep(Math.max(0, LATE_STOP_MS - (performance.now() - arena.struckAt)));
+    await app.stop();
+  }
   const wasUp = !one.stopped;
   const before = await app.look();
   const input =
@@ -89,6 +94,7 @@ export async function playApp(arena: AppArena, one: AppCase): Promise<Played> {
   const down = app.service && ['stopped', 'revoked'].includes(phase(lab));
   const at = performance.now();
   await strikeApp(arena, one.blow, handle);
+  arena.struckAt = performance.now();
   const back = () => (wasUp ? app.up() : true);
   const healthy = eventually(`the application is up after ${one.blow}`, LIMIT_MS, back);
   const [, healthyMs] = await Promise.all([
@@ -220,5 +226,5 @@ async function mustBeClean(arena: AppArena, { blow, workflow }: AppCase): Promis
   }).catch(() => assert.deepEqual(left, []));
   assert.deepEqual((await arena.app.left?.(noted)) ?? [], []);
   await tidy(arena);
-  for (const path of await leftOnDisk(arena)) if (existsSync(path)) await rm(path, { recursive: true });
+  for (const path of await leftOnDisk(arena)) await rm(path, { recursive: true, force: true });
 }

@@ -20,9 +20,9 @@ const [seafile, apiscp, mediagit] = [of('seafile'), of('apiscp'), of('mediagit')
 const [varasto, generic, mysql] = [of('varasto'), of('generic'), of('mysql')];
 const CASES: Record<AppName, AppCase[]> = {
   seafile: [
+    { ...seafile('backup', 'stop', 'cancel'), stopped: true },
     seafile('backup', 'dump', 'both'),
     seafile('restore', 'swap', 'reboot', 1),
-    { ...seafile('backup', 'stop', 'cancel'), stopped: true },
   ],
   apiscp: [apiscp('backup', 'dump', 'tool', 1), { ...apiscp('restore', 'swap', 'both'), part: true }],
   mediagit: [mediagit('backup', 'store', 'tool'), mediagit('restore', 'swap', 'reboot', 1)],
@@ -42,7 +42,7 @@ const CASES: Record<AppName, AppCase[]> = {
 const built = await buildLab();
 after(() => built.remove());
 
-suite('one site of each application', { concurrency: 3 }, () => {
+suite('one site of each application', { concurrency: 4 }, () => {
   for (const app of APP_NAMES)
     test(`${app}: ${CASES[app].length} cases`, async (t) => {
       let arena: AppArena | string | undefined;
