@@ -29,6 +29,15 @@ const counted = (world: World) =>
 
 const START = 'setsid --fork "$@" </dev/null >/dev/null 2>&1; sleep 0.2';
 
+/** Where nobody becomes healthy, nobody waits long. */
+async function impatient<T>(world: World, use: () => Promise<T>): Promise<T> {
+  const { healthPatienceMs = 0 } = world.deps;
+  world.deps.healthPatienceMs = 700;
+  return use().finally(() => {
+    world.deps.healthPatienceMs = healthPatienceMs;
+  });
+}
+
 export const application: BadLuck[] = [
   {
     line: 'no such service',
@@ -93,7 +102,7 @@ export const application: BadLuck[] = [
           cms.health = { command: ['/bin/sh', '-c', `[ ! -e ${sick} ]`] };
           cms.limits.start = '8s';
         },
-        () => world.run('backup'),
+        () => impatient(world, () => world.run('backup')),
       );
       assert.equal(report.outcome, 'failed', report.said);
       assert.match(report.said, /^APPLICATION DOWN; stored: local:\w{8}$/);
@@ -113,7 +122,7 @@ export const application: BadLuck[] = [
         (cms) => {
           cms.service = byCommands(world, { status: `kill -0 ${loop.pid} 2>/dev/null || exit 3` });
         },
-        () => world.run('backup'),
+        () => impatient(world, () => world.run('backup')),
       );
       judge(report.failures[0]!, 'NotHealthy', /runs, but was not healthy before the backup; .*nothing was stopped$/);
       assert.ok(process.kill(loop.pid as number, 0), 'nobody has touched it');

@@ -99,7 +99,7 @@ export async function openWorld(): Promise<World | undefined> {
   const names = { host: 'local', namespace: 'default', namespaceId: 'default', configPath };
   const deps: Deps = {
     ...{ ...names, state, hostId: await readHostId(state), runState: async () => 'closed' },
-    ...{ healthPatienceMs: 700 },
+    ...{ healthPatienceMs: 20_000 },
   };
   const steps: Steps = { ...hostSteps(deps), ...transferSteps(deps) };
   const watchdog = runModule(RESIDENT, [state.root]);
@@ -159,7 +159,13 @@ async function openTemporal(path: string, real: Steps) {
   const throttle = { maxHeartbeatThrottleInterval: '200ms', defaultHeartbeatThrottleInterval: '200ms' } as const;
   const common = { connection: env.nativeConnection, namespace: env.namespace ?? 'default', ...throttle };
   const workers = await Promise.all([
-    Worker.create({ ...common, taskQueue: TASK_QUEUE, workflowBundle: bundled }),
+    // A worker that a busy machine makes late must not cost virtual years.
+    Worker.create({
+      ...common,
+      taskQueue: TASK_QUEUE,
+      workflowBundle: bundled,
+      stickyQueueScheduleToStartTimeout: '1h',
+    }),
     Worker.create({ ...common, taskQueue: hostQueue('local'), activities }),
     Worker.create({ ...common, taskQueue: transferQueue('local'), activities }),
   ]);
@@ -170,7 +176,14 @@ async function openTemporal(path: string, real: Steps) {
       own = stand;
       const workflowId = `${workflow}-${++count}`;
       const args = [{ site: 'cms', ...input }];
-      return reportOf(await env.client.workflow.start(workflow, { taskQueue: TASK_QUEUE, workflowId, args }));
+      return reportOf(
+        await env.client.workflow.start(workflow, {
+          taskQueue: TASK_QUEUE,
+          workflowId,
+          args,
+          workflowTaskTimeout: '2m',
+        }),
+      );
     },
     sleep: (ms: number) => env.sleep(ms),
     async end() {
