@@ -187,7 +187,7 @@ export const byRuns: Partial<Record<FailureType, [told: RegExp, provoke: Provoke
   OperationFailed: [/; /, guarded('exit 7')],
   OperationUnknown: [/; /, guarded('sleep 30')],
   CheckFailed: [/; /, (world) => after(world, 1)],
-  CheckUnclear: [/; make the check work, then decide/, guarded('true', 'exit 75')],
+  CheckUnclear: [/could not look.*; nothing was changed; repair that first/, guarded('true', 'exit 75')],
 };
 
 export async function provokeByRun(world: World, type: FailureType): Promise<void> {
