@@ -11,7 +11,7 @@ import { phase, toolsOf } from './moments.js';
 /** One matrix at work: a lab with one application, and the states that its snapshots hold. */
 export interface AppArena extends AppLab, Machine {
   generation: number;
-  /** When the last blow landed, by performance.now(). */
+  /** When the application was up after the last blow, by performance.now(). */
   struckAt: number;
   /** Capture → its state in full. */
   states: Map<string, string[]>;

@@ -94,13 +94,13 @@ export async function playApp(arena: AppArena, one: AppCase): Promise<Played> {
   const down = app.service && ['stopped', 'revoked'].includes(phase(lab));
   const at = performance.now();
   await strikeApp(arena, one.blow, handle);
-  arena.struckAt = performance.now();
   const back = () => (wasUp ? app.up() : true);
   const healthy = eventually(`the application is up after ${one.blow}`, LIMIT_MS, back);
   const [, healthyMs] = await Promise.all([
     recoverApp(arena, one.blow, wasUp),
     healthy.then(() => performance.now() - at),
   ]);
+  arena.struckAt = performance.now();
   await approved;
   const ended = await within(
     'the run',
