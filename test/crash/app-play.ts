@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import { once } from 'node:events';
 import { rm } from 'node:fs/promises';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { WorkflowHandle } from '@temporalio/client';
@@ -30,6 +31,9 @@ export async function openAppArena(name: AppName, built: string, ownServer = fal
   lab.site = { ...lab.site, root: app.root, start: app.start, stop: app.stop, up: app.up, pid: () => app.pids()[0] };
   const end = async () => {
     await app.stop().catch(() => {});
+    // Before its watchdog, which it would start again.
+    const worker = lab.worker();
+    if (worker?.kill('SIGTERM') && worker.exitCode === null && worker.signalCode === null) await once(worker, 'exit');
     await lab.end();
     await app.end?.();
   };
