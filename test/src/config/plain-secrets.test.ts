@@ -10,13 +10,21 @@ const variable = (name: string) => found({ sites: { a: { hooks: { before: { env:
 const location = (text: string) => found({ repositories: { a: { location: text } } });
 
 test('a secret in an argument is refused, the name of its file is not', () => {
-  for (const text of ['--password=hunter2', '-token=x1', '--s3-secret-key=abc', 'Authorization: Bearer abc'])
+  for (const text of [
+    '--password=hunter2',
+    '-token=x1',
+    '--s3-secret-key=abc',
+    'Authorization: Bearer abc',
+    'Authorization: abc',
+  ])
     assert.deepEqual(argument(text), ['sites.a.hooks.before.1'], text);
   for (const text of [
     '--password=/run/key',
     '--password-file=key',
     '--token=$TOKEN',
     '--token=@file',
+    '--passphrase=env:PASSPHRASE',
+    'Authorization: Bearer $TOKEN',
     '--keep=3',
     'token',
   ])
@@ -26,7 +34,16 @@ test('a secret in an argument is refused, the name of its file is not', () => {
 test('a variable that is called after a secret must be a reference', () => {
   for (const name of ['DB_PASS', 'PASS', 'MYSQL_PWD', 'PGPASSWORD', 'API_TOKEN', 'S3_KEY'])
     assert.deepEqual(variable(name), [`sites.a.hooks.before.env.${name}`], name);
-  for (const name of ['PWD', 'BYPASS', 'KEYBOARD', 'MODE']) assert.deepEqual(variable(name), [], name);
+  const others = [
+    'PWD',
+    'BYPASS',
+    'KEYBOARD',
+    'MODE',
+    'DB_PASS_FILE',
+    'POSTGRES_PASSWORD_FILE',
+    'RESTIC_PASSWORD_COMMAND',
+  ];
+  for (const name of others) assert.deepEqual(variable(name), [], name);
 });
 
 test('a remote that is described in a location has no key in it', () => {
