@@ -1,6 +1,7 @@
 import { failure } from '../src/core/failures.js';
 import { RestoreTestInput } from '../src/core/inputs.js';
 import { shortId } from '../src/core/names.js';
+import { failedCheck } from '../src/core/proof-text.js';
 import type { Check, Proof, Report } from '../src/core/report.js';
 import { leave, type Place, placeOf, proverOf } from './elsewhere.js';
 import { conduct, type Ending, type Frame } from './frame.js';
@@ -116,14 +117,11 @@ async function rehearse(
     };
   }
   for (const check of bad) {
-    // The evidence often names the first of them.
-    const others = (check.places ?? []).slice(0, 3).filter((place) => !check.evidence.includes(place));
-    const places = others.length > 0 ? ` (${others.join(', ')})` : '';
     run.report.failures.push({
       step: 'check',
       repository,
       type: 'ProofFailed',
-      message: `check on ${base.host}: ${check.name}: ${check.evidence}${places}; back up again and look at the places named here`,
+      message: `check on ${base.host}: ${failedCheck(check)}; back up again and look at the places named here`,
     });
   }
   run.show();

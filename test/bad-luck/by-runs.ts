@@ -167,7 +167,7 @@ export const byRuns: Partial<Record<FailureType, [told: RegExp, provoke: Provoke
     },
   ],
   ProofFailed: [
-    /; back up again and look at the places named here|; /,
+    /^check on local: (?!.*\/holdfast-).*360p.*; back up again and look at the places named here$/,
     (world) =>
       world.run(
         'restoreTest',
