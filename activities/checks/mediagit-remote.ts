@@ -60,7 +60,7 @@ export async function pushMediagit(plan: Plan, name: string, ctx: Context): Prom
   const remote = await remoteOf(plan, name, ctx);
   const before = await branchesOf(git);
   const codes = new Map<string, number>();
-  const run = await asOwner(git, ctx);
+  const run = await asOwner(git, secretsOf(remote), ctx);
   for (const branch of before.keys()) {
     // A name that the program would take for an option.
     if (branch.startsWith('-')) continue;
@@ -112,20 +112,29 @@ export async function fromRemote(
 async function cloned(plan: Plan, name: string, remote: Remote, dir: string, ctx: Context): Promise<ObjectStore> {
   if (!findProgram('mediagit'))
     throw ctx.fail('ToolMissing', 'the program mediagit is not installed; a repair from a remote needs it');
+  const secrets = secretsOf(remote);
+  // A clone takes its address as an argument alone, which every user of this machine sees.
+  if (passwordOf(remote) !== '')
+    throw ctx.fail('InvalidConfig', `the address of the remote ${name} holds a password, which a clone would show`, {
+      advice: 'repair from a snapshot, or from a remote whose address holds none',
+    });
   const { stdout } = await ctx.run('du', ['-sb', '--', placesOf(plan).objects], { ok: [0, 1] });
   // Its objects, and the files that a clone checks out of them.
   await spaceFor('a clone', dir, 2 * Number(stdout.split('\t')[0] ?? 0), plan, ctx);
   const to = join(dir, 'clone');
   const env = { HOME: dir };
   const { exitCode } = await ctx.run('mediagit', MEDIAGIT_REMOTE_ARGS.clone(remote.url, to), {
-    ...{ cwd: dir, env, ok: ANY },
+    ...{ cwd: dir, env, secrets, ok: ANY },
     onLine: () => ctx.beat(),
   });
   if (exitCode !== 0) throw ctx.fail('RemoteFailed', `the remote ${name} cannot be cloned: it ended with ${exitCode}`);
   // Into which branch it would merge is of no interest here: its objects are there by then.
   for (const branch of (await branchesAt(remote, name, ctx)).keys())
     if (!branch.startsWith('-'))
-      await ctx.run('mediagit', MEDIAGIT_REMOTE_ARGS.pull(branch), { cwd: to, env, ok: ANY, onLine: () => ctx.beat() });
+      await ctx.run('mediagit', MEDIAGIT_REMOTE_ARGS.pull(branch), {
+        ...{ cwd: to, env, secrets, ok: ANY },
+        onLine: () => ctx.beat(),
+      });
   return ObjectStore.open(join(to, '.mediagit/objects'));
 }
 
@@ -134,6 +143,14 @@ async function remoteOf(plan: Plan, name: string, ctx: Context): Promise<Remote>
   if (remote) return remote;
   throw ctx.fail('InvalidConfig', `config.toml has no remote ${name}`, { advice: 'add it with `mediagit remote add`' });
 }
+
+/** What the program must not be heard to say: the token, and the password of the address. */
+function secretsOf(remote: Remote): string[] {
+  return [remote.token ?? '', passwordOf(remote)].filter((secret) => secret !== '');
+}
+
+/** As it stands in the address. */
+const passwordOf = ({ url }: Remote): string => (URL.canParse(url) ? new URL(url).password : '');
 
 async function branchesOf(git: string): Promise<Map<string, string>> {
   const heads = 'refs/heads/';
@@ -170,7 +187,11 @@ async function branchesAt({ url, token }: Remote, name: string, ctx: Context): P
 }
 
 /** A push writes into the repository (refs of the remote): what root writes there its owner could not write again. */
-async function asOwner(git: string, ctx: Context): Promise<(args: readonly string[]) => Promise<number>> {
+async function asOwner(
+  git: string,
+  secrets: string[],
+  ctx: Context,
+): Promise<(args: readonly string[]) => Promise<number>> {
   const { uid, gid } = await lstat(git);
   const other = process.getuid?.() === 0 && uid !== 0;
   const home = other ? (await ctx.run('getent', ['passwd', String(uid)], { ok: [0, 2] })).stdout.split(':')[5] : '';
@@ -178,6 +199,10 @@ async function asOwner(git: string, ctx: Context): Promise<(args: readonly strin
   const [program, prefix] = other ? ['setpriv', before] : ['mediagit', []];
   const env: Record<string, string> = home ? { HOME: home } : {};
   return async (args) =>
-    (await ctx.run(program, [...prefix, ...args], { cwd: join(git, '..'), env, ok: ANY, onLine: () => ctx.beat() }))
-      .exitCode;
+    (
+      await ctx.run(program, [...prefix, ...args], {
+        ...{ cwd: join(git, '..'), env, secrets, ok: ANY },
+        onLine: () => ctx.beat(),
+      })
+    ).exitCode;
 }

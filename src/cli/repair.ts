@@ -9,7 +9,10 @@ export function register(program: Command, cli: Cli): void {
     'repair',
     'bring single missing or damaged objects of a live site back from a snapshot (MediaGit)',
     (command) =>
-      command.option('--from <repository|snapshot>', 'where from (default: the newest proven, else verified snapshot)'),
+      command.option(
+        '--from <repository|snapshot|remote>',
+        'where from (default: the newest proven, else verified snapshot)',
+      ),
     async (client, site, call) => {
       const { startRepair } = await import('../client/start.js');
       return startRepair(client, { site, ...given(call, { from: 'from' }) });

@@ -95,7 +95,7 @@ export type CheckInput = z.infer<typeof CheckInput>;
 
 export const RepairInput = z.strictObject({
   site,
-  /** The name of a repository, or a snapshot's id. */
+  /** The name of a repository or of a remote of the application, or a snapshot's id. */
   from: snapshot.or(name).optional(),
 });
 export type RepairInput = z.infer<typeof RepairInput>;

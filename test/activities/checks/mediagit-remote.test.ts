@@ -56,7 +56,7 @@ before(async () => {
   const text = await readFile(config, 'utf8');
   await writeFile(
     config,
-    `${text}\n[remotes.backup]\nurl = "${url}"\ntoken = "t0k"\n[remotes.gone]\nurl = "http://127.0.0.1:1/x"\n`,
+    `${text}\n[remotes.backup]\nurl = "${url}"\ntoken = "t0k-en"\n[remotes.gone]\nurl = "http://127.0.0.1:1/x"\n[remotes.shown]\nurl = "http://me:s3cret@127.0.0.1:1/x"\n`,
   );
   plan = planOf({ push: ['backup'] });
   await mkdir(join(at, 'refs/heads'), { recursive: true });
@@ -76,6 +76,7 @@ async function install(name: string, { bad = '', old = false } = {}): Promise<st
   await mkdir(bin);
   const script = `#!/bin/sh
 echo "$*" >>${bin}/calls
+echo "as they print it: t0k-en" >&2
 case "$1" in
 push)
   [ "$2" != --no-track ] || { ${old ? 'exit 2' : 'shift'}; }
@@ -106,7 +107,10 @@ test('each branch is pushed, and the remote is asked what it has', async () => {
     'push --no-track backup grade',
     'push --no-track backup main',
   ]);
-  assert.deepEqual(asked, ['/project/info/refs Bearer t0k']);
+  assert.deepEqual(asked, ['/project/info/refs Bearer t0k-en']);
+  const log = await ctx.logText();
+  assert.match(log, /as they print it: \*\*\*/);
+  assert.doesNotMatch(log, /t0k-en/);
   assert.doesNotMatch(JSON.stringify(MEDIAGIT_REMOTE_ARGS.push('r', 'b')), /force|delete|"-f"/);
   assert.deepEqual(mediagitChecks.push?.remotes(plan), ['backup']);
   // A version that knows no such option.
@@ -147,7 +151,13 @@ test('a repair takes from a remote what it has whole, of every branch, and nothi
   // The remote has this one damaged, too: a clone brings it along without a word.
   flip(join(at, place('object', files['mid.bin']!).slice(sample.git.length + '/objects/'.length)), 200);
   assert.equal(await fromRemote(plan, 'nosuch', dir, ctx), undefined);
-  assert.deepEqual(Object.keys(await remotesOf(plan)).sort(), ['backup', 'gone', 'origin']);
+  assert.deepEqual(Object.keys(await remotesOf(plan)).sort(), ['backup', 'gone', 'origin', 'shown']);
+  // Arguments are seen by everybody.
+  const shown = await fromRemote(plan, 'shown', dir, ctx);
+  await assert.rejects(
+    shown!(['objects/x']),
+    refused('InvalidConfig', /the address of the remote shown holds a password/),
+  );
   const work = join(dir, 'work');
   await mkdir(work);
   const fetch = await mediagitChecks.fromRemote!({ plan, name: 'backup', dir: work }, ctx);
