@@ -5,6 +5,8 @@ import type { DatabaseSpec, FileSetSpec, Health } from '../core/plan.js';
 export interface SiteFacts {
   /** Entries of the root and of its direct subdirectories, and of what the app looks into. */
   entries: { path: string; dir: boolean }[];
+  /** Directories with more entries than were looked at, and how many that were. */
+  cut?: { path: string; looked: number }[];
   /** Volumes and binds that the services declare; `path` where it lies on this host. */
   volumes: { name: string; path?: string }[];
 }

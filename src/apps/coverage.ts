@@ -31,6 +31,10 @@ export function uncovered(root: string, facts: SiteFacts, covered: Covered): str
     if (!top && (whole(resolve(path, '..')) || !partly(resolve(path, '..')))) continue;
     if (!whole(path) && !(dir && partly(path))) found.push(relative(root, path) + (dir ? '/' : ''));
   }
+  // Where all of it is accounted for, or its parent says it all, each name is of no interest.
+  for (const { path, looked } of facts.cut ?? [])
+    if (!whole(path) && partly(path))
+      found.push(`what is in ${relative(root, path) || 'the root'} beyond the first ${looked} names`);
   for (const { name, path } of facts.volumes) {
     if (covered.leftOut.includes(name)) continue;
     if (path !== undefined && (isWithin(path, root) || whole(path) || partly(path))) continue;

@@ -15,21 +15,26 @@ export async function gatherFacts(
   deeper: readonly string[] = [],
   { most, fewestEach } = BELOW,
 ): Promise<SiteFacts> {
-  const top = await entriesOf(root);
+  const cut: NonNullable<SiteFacts['cut']> = [];
+  const top = await entriesOf(root, MOST_ENTRIES, cut);
   const dirs = top.filter(({ dir }) => dir).map(({ path }) => path);
   const each = Math.min(MOST_ENTRIES, Math.max(fewestEach, Math.floor(most / dirs.length)));
   const entries = [...top];
   // One after the other: what cannot be opened for want of descriptors would look empty.
-  for (const path of dirs) for (const entry of await entriesOf(path, each)) entries.push(entry);
-  for (const path of deeper) for (const entry of await entriesOf(join(root, path))) entries.push(entry);
-  return { entries, volumes };
+  for (const path of dirs) for (const entry of await entriesOf(path, each, cut)) entries.push(entry);
+  for (const path of deeper)
+    for (const entry of await entriesOf(join(root, path), MOST_ENTRIES, cut)) entries.push(entry);
+  return { entries, volumes, ...(cut.length > 0 ? { cut } : {}) };
 }
 
-async function entriesOf(dir: string, most = MOST_ENTRIES): Promise<SiteFacts['entries']> {
+async function entriesOf(dir: string, most: number, cut: NonNullable<SiteFacts['cut']>): Promise<SiteFacts['entries']> {
   const found: SiteFacts['entries'] = [];
   try {
     for await (const entry of (await opendir(dir)) as AsyncIterable<Dirent>) {
-      if (found.length >= most) break;
+      if (found.length >= most) {
+        cut.push({ path: dir, looked: most });
+        break;
+      }
       found.push({ path: join(dir, entry.name), dir: entry.isDirectory() });
     }
   } catch {

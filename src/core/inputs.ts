@@ -96,7 +96,7 @@ export type CheckInput = z.infer<typeof CheckInput>;
 export const RepairInput = z.strictObject({
   site,
   /** The name of a repository or of a remote of the application, or a snapshot's id. */
-  from: snapshot.or(name).optional(),
+  from: snapshot.or(z.string().regex(/^[A-Za-z0-9_][\w-]{0,62}$/, 'must be a name, never a path')).optional(),
 });
 export type RepairInput = z.infer<typeof RepairInput>;
 
