@@ -65,14 +65,14 @@ export async function check(arena: Arena, one: Case, { report, before, wrecked, 
   // A stop that was on its way when its run was terminated has taken effect only after the first look.
   const settled = () => !['stopped', 'revoked'].includes(phase(lab));
   await eventually('the section is settled', LIMITS_MS[one.blow] + 3 * arena.ownStartMs + 5_000, settled);
-  await lab.site.healthy(5_000);
+  await lab.site.healthy(20_000);
   if (wrecked) await checkRestored(lab, arena.media, wrecked, report?.outcome === 'completed');
   if (['terminate', 'forgotten', 'cancel'].includes(one.blow)) {
     const input = { site: 'cms', repositories: [one.repository] };
     const next = await within('the next run', runPlain(lab, 'backup', input));
     assert.equal(next.outcome, 'completed', `the next run: ${next.said}`);
   }
-  await eventually('nothing of ours runs', 5_000, () => strays(lab).length === 0).catch((error: Error) => {
+  await eventually('nothing of ours runs', 20_000, () => strays(lab).length === 0).catch((error: Error) => {
     throw new Error(`${error.message}: ${strays(lab)}`);
   });
   await noLockThatBlocks(arena);
