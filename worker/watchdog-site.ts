@@ -76,6 +76,11 @@ export function createSiteWatch(state: StateDir, site: string, ctx: Context, tel
     acked = epoch;
   };
 
+  const untold = async (epoch: number): Promise<boolean> => {
+    const now = await readRecord(paths, site).catch(() => undefined);
+    return now === undefined || (isDown(now) && now.epoch === epoch);
+  };
+
   const recover = async (last: SiteRecord, why: string): Promise<void> => {
     const { epoch } = last;
     const began = performance.now();
@@ -85,6 +90,8 @@ export function createSiteWatch(state: StateDir, site: string, ctx: Context, tel
         ? await bringUpLost(last).then(() => true)
         : (await ensureUp(state, site, 'recover', { epoch, withinMs: ATTEMPT_MS, why }, ctx)).started;
       failures = 0;
+      // It runs, and the record cannot be told: asked again and again, its start would be all that this machine does.
+      if (await untold(epoch)) notBefore = performance.now() + LONGEST_PAUSE_MS;
       const took = Math.round(performance.now() - began);
       await tell({ site, what: 'up', said: started ? `healthy after ${took} ms` : 'somebody else brought it up' });
     } catch (error) {
@@ -127,16 +134,21 @@ export function createSiteWatch(state: StateDir, site: string, ctx: Context, tel
       });
   };
 
+  const look = (now: SiteRecord): void => {
+    if (work || performance.now() < notBefore) return;
+    const why = lost ? 'its record is lost' : isDown(now) ? expired(now) : undefined;
+    if (why) begin(recover(now, why));
+    else if (!isDown(now) && now.lookUntil !== undefined) begin(lookAgain(now));
+  };
+
   return {
     async tick() {
       await reread();
       if (!record) return;
       const now = record;
-      if (!lost && now.phase === 'stopped' && now.bootId === bootId()) await acknowledge(now);
-      if (work || performance.now() < notBefore) return;
-      const why = lost ? 'its record is lost' : isDown(now) ? expired(now) : undefined;
-      if (why) begin(recover(now, why));
-      else if (!isDown(now) && now.lookUntil !== undefined) begin(lookAgain(now));
+      const armed = !lost && now.phase === 'stopped' && now.bootId === bootId();
+      // Where that cannot be written, nothing new is stopped; what is down comes up all the same.
+      await (armed ? acknowledge(now) : Promise.resolve()).finally(() => look(now));
     },
     settled: async () => {
       await work;

@@ -48,7 +48,7 @@ export async function runWatchdog({ stateDir, signal, log = () => {} }: Watchdog
   const watches = new Map<string, SiteWatch>();
   const last = { strays: 0, status: 0 };
   try {
-    await writeStatus(state);
+    await writeStatus(state).catch((error: Error) => log(error.message));
     await tell({ what: 'started', said: `watchdog runs as pid ${process.pid}` });
     while (!signal.aborted) {
       for (const site of knownSites(state)) {

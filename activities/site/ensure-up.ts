@@ -109,7 +109,8 @@ async function upAllTheSame(
 ): Promise<{ up: Up }> {
   const paths = state.site(site);
   const record = await readRecord(paths, site);
-  if (!isDown(record) || (mode === 'recover' && record.undo.length > 0)) throw error;
+  // Also what finishes: whoever recovers later would take the restored state away, with what was written on it meanwhile.
+  if (!isDown(record) || record.undo.length > 0) throw error;
   if (mode === 'recover') await endSection(state, paths.fenceLock).catch(() => {});
   await bringUpWithoutState(record, Math.max(0, end - performance.now()), ctx);
   return { up: report({ ...record, upAt: new Date().toISOString() }, true) };

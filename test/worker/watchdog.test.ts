@@ -1,7 +1,8 @@
 import assert from 'node:assert/strict';
-import type { ChildProcess } from 'node:child_process';
+import { type ChildProcess, execFileSync } from 'node:child_process';
 import { once } from 'node:events';
-import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { type TestContext, test } from 'node:test';
@@ -15,7 +16,7 @@ import { watchdogAlive } from '../../activities/site/watchdog-status.js';
 import { isFailure } from '../../src/core/failures.js';
 import type { ServiceSpec } from '../../src/core/plan.js';
 import { runWatchdog } from '../../worker/watchdog.js';
-import type { WatchdogEvent } from '../../worker/watchdog-site.js';
+import { createSiteWatch, type WatchdogEvent } from '../../worker/watchdog-site.js';
 import { testContext } from '../support/context.js';
 import { holderOf } from '../support/holder.js';
 import { createToy, eventually, lives, runModule, type Toy } from '../support/toy.js';
@@ -201,4 +202,47 @@ test('one watchdog for a state directory; an unreadable record is told and stops
   controller.abort();
   await watching;
   await updateRecord(ctx.state.site('cms'), 'cms', () => undefined);
+});
+
+test('a state directory that is read-only: up once, not again and again, and nothing over a state that would be taken away later', async (t) => {
+  if (process.getuid?.() !== 0) return t.skip('mounting a tmpfs needs root');
+  const dir = mkdtempSync(join(tmpdir(), 'holdfast-readonly-'));
+  try {
+    execFileSync('mount', ['-t', 'tmpfs', '-o', 'size=64m', 'tmpfs', dir], { stdio: 'pipe' });
+  } catch {
+    return t.skip('a tmpfs cannot be mounted here');
+  }
+  const toy = await createToy();
+  t.after(() => {
+    toy.end();
+    execFileSync('umount', ['-l', dir]);
+  });
+  const disk = (how: string) => execFileSync('mount', ['-o', `remount,${how}`, dir]);
+  const ctx = await testContext({ dir });
+  const paths = ctx.state.site('cms');
+  const guard = openSite(ctx.state, 'cms', { deadlineMs: 1_000 });
+  await services.process.start(toy.spec, ['toy'], ctx);
+  await guard.hold(holderOf('a'));
+  const told: string[] = [];
+  const watch = createSiteWatch(ctx.state, 'cms', ctx, async ({ what }) => void told.push(what));
+  const acking = setInterval(() => void watch.tick(), 20);
+  const { epoch } = await guard.arm(holderOf('a'), { services: [toy.spec], capMs: 60_000 }, ctx);
+  clearInterval(acking);
+  await services.process.stop(toy.spec, ['toy'], ctx);
+  await guard.addUndo(epoch, [{ kind: 'rename', from: join(dir, 'live'), to: join(dir, 'aside') }], ctx);
+  disk('ro');
+  await assert.rejects(guard.ensureUp('finish', { epoch, withinMs: 5_000 }, ctx), { code: 'EROFS' });
+  assert.ok(!(await toy.answers()));
+  disk('rw');
+  await updateRecord(paths, 'cms', (now) => ({ ...now, undo: [], deadline: bootClock() }));
+  disk('ro');
+  // Of a watchdog that was started anew: it cannot even say that it has seen the section.
+  const next = createSiteWatch(ctx.state, 'cms', ctx, async ({ what }) => void told.push(what));
+  for (let look = 0; look < 5; look++) {
+    await assert.rejects(next.tick(), { code: 'EROFS' });
+    await next.settled();
+  }
+  assert.ok(await toy.answers());
+  assert.deepEqual(told, ['revoked', 'up']);
+  disk('rw');
 });
