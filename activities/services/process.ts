@@ -26,6 +26,9 @@ const LAUNCH = [
   'printf "%s\\n" $$ >"$0.new" && mv -f "$0.new" "$0" && exec "$@" </dev/null >/dev/null 2>&1',
 ].join('\n');
 
+/** As `read` in the shell gets it: some programs write more than their pid. */
+const firstLine = (text: string): string => text.split('\n', 1)[0]?.trim() ?? '';
+
 async function find(spec: Spec, ctx: Context): Promise<LiveProcess | undefined> {
   const found = await readPidFile(spec.pidFile, spec.start).catch((cause) => {
     throw ctx.fail('ServiceUnknown', `the pid file of ${spec.name} cannot be read: ${spec.pidFile}`, { cause });
@@ -100,7 +103,7 @@ export const processService: Service<Spec> = {
 
   async start(spec, units, ctx) {
     if (!units.includes(spec.name)) return;
-    const named = (await readFile(spec.pidFile, 'utf8').catch(() => '')).trim();
+    const named = firstLine(await readFile(spec.pidFile, 'utf8').catch(() => ''));
     if (await find(spec, ctx)) return;
     if (await readPidFile(spec.pidFile, spec.start))
       ctx.note(`${spec.pidFile} named a younger process of somebody else; ${spec.name} was taken as stopped`);

@@ -92,7 +92,7 @@ test("a stale pid file never leads to somebody else's process", async () => {
   const { spec, units, dir } = await site(root, 'stale', ['sh', APP, 'DIR']);
   const foreign = spawn('sleep', ['60'], { cwd: '/', stdio: 'ignore' });
   const pidFile = join(dir, 'pid');
-  await writeFile(pidFile, `${foreign.pid}\n`);
+  await writeFile(pidFile, `${foreign.pid}\n${dir}\n`);
   await utimes(pidFile, new Date(), new Date(Date.now() - 3600_000));
   const { units: states } = await services.process.status(spec, ctx);
   assert.equal(states[0]?.running, false);
