@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import { isDeepStrictEqual } from 'node:util';
 import { z } from 'zod';
 import { exists } from './capture/copy.js';
+import { mountsBelow } from './capture/disk.js';
 import type { Context } from './contracts.js';
 import { clearExchanged, Exchanged } from './exchanged.js';
 import type { StateDir } from './site/api.js';
@@ -44,6 +45,10 @@ export async function dropOldAsides(state: StateDir, site: string, ctx: Context,
   const left: Aside[] = [];
   for (const aside of all) {
     if (now - Date.parse(aside.at) > KEPT_MS) {
+      if (await isInUse(aside.path, ctx)) {
+        left.push(aside);
+        continue;
+      }
       await rm(aside.path, { recursive: true, force: true });
       if (!(await clearExchanged(aside.databases ?? [], 'drop', ctx))) left.push(aside);
     } else if (aside.databases?.length || (await exists(aside.path))) left.push(aside);
@@ -53,6 +58,8 @@ export async function dropOldAsides(state: StateDir, site: string, ctx: Context,
 
 /** Removes one that a person has named. */
 export async function dropAside(state: StateDir, site: string, path: string, ctx: Context): Promise<void> {
+  if (await isInUse(path, ctx))
+    throw ctx.fail('RestoreRefused', `a disk is mounted in ${path}`, { advice: 'unmount it; nothing was removed' });
   await rm(path, { recursive: true, force: true });
   const all = await readAsides(state, site);
   const tagged = all.filter((aside) => aside.path === path).flatMap((aside) => aside.databases ?? []);
@@ -62,6 +69,13 @@ export async function dropAside(state: StateDir, site: string, path: string, ctx
     site,
     all.filter((aside) => aside.path !== path),
   );
+}
+
+/** What is mounted there is no copy of ours, and would go with the tree. */
+async function isInUse(path: string, ctx: Context): Promise<boolean> {
+  const [mounted] = await mountsBelow(path);
+  if (mounted !== undefined) ctx.note(`kept ${path}: a disk is mounted in it, at ${mounted}`);
+  return mounted !== undefined;
 }
 
 async function write(state: StateDir, site: string, asides: Aside[]): Promise<void> {

@@ -19,6 +19,13 @@ export async function diskIn(directory: string): Promise<string> {
   return real === undefined ? diskIn(dirname(directory)) : diskOf(real);
 }
 
+/** Mount points below a directory: a rename takes them along, and whoever removes the tree removes what is mounted there. */
+export async function mountsBelow(directory: string): Promise<string[]> {
+  const real = await realpath(directory).catch(() => undefined);
+  if (real === undefined || (await lstat(directory)).isSymbolicLink()) return [];
+  return (await mountPoints()).filter((point) => point.startsWith(`${real}/`));
+}
+
 async function mountPoints(): Promise<string[]> {
   const lines = (await readFile('/proc/self/mountinfo', 'utf8')).split('\n');
   return lines.flatMap((line) => {

@@ -6,7 +6,7 @@ import { FileLine, type FileSetEntry, type Manifest } from '../../src/core/manif
 import { type FileSetSpec, type Plan, pathOf } from '../../src/core/plan.js';
 import { ABOUT, inSite } from '../capture/arrange.js';
 import { exists } from '../capture/copy.js';
-import { diskIn, diskOf } from '../capture/disk.js';
+import { diskIn, diskOf, mountsBelow } from '../capture/disk.js';
 import { readLines } from '../capture/lines.js';
 import { outermost } from '../capture/places.js';
 import { matcher } from '../capture/walk.js';
@@ -99,6 +99,12 @@ export async function mustBeRenames(exchanges: readonly Exchange[], home: string
   for (const { live } of exchanges) {
     ctx.beat();
     if ((await diskOf(live)) !== disk || (await diskIn(dirname(live))) !== disk) throw onAnotherDisk(live, home, ctx);
+    const [mounted] = await mountsBelow(live);
+    if (mounted !== undefined)
+      throw ctx.fail('RestoreRefused', `a disk is mounted in ${basename(live)}, and would be moved aside with it`, {
+        advice: `exclude it, or unmount it first; or ${BY_HAND}`,
+        details: { places: [mounted] },
+      });
   }
 }
 

@@ -27,7 +27,7 @@ import { type PlannedEnv, planned, type Said } from '../step.js';
 import { noteTree, removeTree } from '../trees.js';
 import { mustBeMade, mustBeRenames, mustShareDisk } from './exchanges.js';
 import { asideTree, fetchPlace, homeOf, runTag } from './fetch-place.js';
-import { swapsOf } from './later.js';
+import { oursOf, swapsOf } from './later.js';
 import { mustBeOf, noneHere, outOfReach, reaches } from './origin.js';
 import { findSnapshot, newest } from './repository-of.js';
 import { servedOf, stageServed, taggedOf } from './served.js';
@@ -76,7 +76,7 @@ async function fetched(input: FetchInput, env: PlannedEnv): Promise<Said<Fetched
   if (input.into === 'beside') {
     const aside = asideTree(dirname(tree), plan, runTag(env.holder));
     await mustBeMade(manifest, site, only, ctx);
-    await mustBeRenames(await swapsOf(manifest, site, aside, plan, only), dirname(tree), ctx);
+    await mustBeRenames(await swapsOf(manifest, site, aside, plan, only, oursOf(deps)), dirname(tree), ctx);
     const run = runTag(env.holder);
     const served = servedOf(manifest, site, plan, only, ctx);
     await watchdogKnows(

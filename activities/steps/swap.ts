@@ -16,7 +16,7 @@ import type { UndoStep } from '../site/api.js';
 import { type PlannedEnv, planned } from '../step.js';
 import { type Exchange, mustBeRenames } from './exchanges.js';
 import { asideTree, besideTree, homeOf, runTag } from './fetch-place.js';
-import { swapsOf } from './later.js';
+import { oursOf, swapsOf } from './later.js';
 import { exchangeServed, mustComeBack, servedIn, servedOf, taggedOf, undoOfServed } from './served.js';
 
 /**
@@ -39,7 +39,7 @@ export const swap = (deps: Deps) =>
     const aside = asideTree(home, plan, run);
     const record = await guard.read();
     const known = record.undo.length > 0;
-    const exchanges = known ? listed(record.undo) : await swapsOf(manifest, site, aside, plan, only);
+    const exchanges = known ? listed(record.undo) : await swapsOf(manifest, site, aside, plan, only, oursOf(deps));
     const served = known ? servedIn(record.undo) : taggedOf(servedOf(manifest, site, plan, only, ctx), run);
     if (!known) {
       await mustBeRenames(exchanges, home, ctx);

@@ -84,6 +84,8 @@ test('what came later into a directory of which something stays goes aside; what
   assert.deepEqual(found.map(({ live }) => relative(root, live)).sort(), ['data/later', 'new']);
   assert.ok(found.every(({ incoming }) => incoming === undefined));
   assert.deepEqual(await laterOf(manifest, site.site, '/aside', plan, ['app']), []);
+  const ours = [join(root, 'new/one'), join(root, 'data/later')];
+  assert.deepEqual(await laterOf(manifest, site.site, '/aside', plan, undefined, ours), [], 'what a run lives on');
 });
 
 test('what lies on another disk, or is a mount point, is refused: moving it would be a copy', async (t) => {
@@ -114,13 +116,13 @@ test('a bind mount of the same file system is another disk', async (t) => {
   const dir = await mkdtemp(join(tmpdir(), 'holdfast-bind-'));
   await mkdir(join(dir, 'a b'));
   const url = new URL('../../../activities/capture/disk.ts', import.meta.url).href;
-  const script = `import { diskOf } from ${JSON.stringify(url)};
+  const script = `import { diskOf, mountsBelow } from ${JSON.stringify(url)};
     const [dir] = process.argv.slice(1);
-    console.log((await diskOf(dir + '/a b/new')) === (await diskOf(dir + '/new')));`;
+    console.log((await diskOf(dir + '/a b/new')) === (await diskOf(dir + '/new')), (await mountsBelow(dir)).length);`;
   const node = [process.execPath, '--import', import.meta.resolve('tsx'), '--input-type=module', '-e', script, dir];
   const bound = ['-m', 'sh', '-c', 'mount --bind "$0/a b" "$0/a b" && exec "$@"', dir, ...node];
-  assert.equal((await run(node[0] as string, node.slice(1))).stdout, 'true\n');
+  assert.equal((await run(node[0] as string, node.slice(1))).stdout, 'true 0\n');
   const answer = await run('unshare', bound).catch(() => undefined);
   if (!answer) return t.skip('no mount namespace here');
-  assert.equal(answer.stdout, 'false\n');
+  assert.equal(answer.stdout, 'false 1\n');
 });
