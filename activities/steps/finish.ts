@@ -31,8 +31,8 @@ export const finish = (deps: Deps) =>
     const plan = digest === undefined ? await planNow(report.site, bare) : await planOrNow(report.site, digest, bare);
     if (!plan) return { said: 'the report is written; nobody could be told, because the config cannot be read' };
     const env: PlannedEnv = { ...bare, plan, ctx: alive };
-    // Journalled by the run, so that a repeat of this step tells nobody twice.
-    const told = await once(deps.state, report.site, report.runId, 'told', () => tell(report, env));
+    // Journalled by the run, so that a repeat of this step tells nobody twice; one that was reset, and ends otherwise, tells that.
+    const told = await once(deps.state, report.site, report.runId, `told-${report.outcome}`, () => tell(report, env));
     if (held && (await leftCapture(report, env))) await clearCapture(deps, report);
     await giveBack(report, env);
     await clearFetched(report, env);

@@ -24,12 +24,14 @@ import { besideTree, homeOf, rolledBackTree, runTag } from './fetch-place.js';
 /** Says which section's capture a shelter was made of. */
 const CAPTURE = 'capture';
 
+/** There as long as no later attempt has cleared a shelter away in the making. */
+const BEGUN = 'begun';
+
 /** $1 the shelter's place, $2 this attempt's, $3 the file that tells the capture: one of an earlier section makes room, one of this section stays. */
 const PLACE = `
-if [ -e "$1" ]; then
-  ! cmp -s -- "$1/$3" "$2/$3" || exit 0
-  mv -T -- "$1" "$2-before" || exit 1
-fi
+! cmp -s -- "$1/$3" "$2/$3" || exit 0
+[ -e "$2/$4" ] || exit 1
+[ ! -e "$1" ] || mv -T -- "$1" "$2-before" || exit 1
 exec mv -T -- "$2" "$1"`;
 
 /** Length of a run's tag, at a tree's end. */
@@ -101,6 +103,7 @@ async function make(
   await removeAttempts(tree);
   const aside = await freeAside(rolledBackTree(home, plan, run));
   await mkdir(mine, { recursive: true, mode: 0o700 });
+  await writeDurable(join(mine, BEGUN), '');
   const manifest = await makeShelter(mine, capture, operation, fence, env);
   await shelterServed(served, capture, fence, ctx);
   const site = siteIn(mine);
@@ -121,7 +124,7 @@ async function make(
   await writeDurable(join(mine, CAPTURE), of);
   // Else a power cut after a rollback would leave empty files behind their names.
   await ctx.run('sync', ['-f', mine]);
-  await ctx.run('sh', ['-c', PLACE, 'holdfast', tree, mine, CAPTURE], fence ? { fence } : {});
+  await ctx.run('sh', ['-c', PLACE, 'holdfast', tree, mine, CAPTURE, BEGUN], fence ? { fence } : {});
   await syncDirectory(home);
 }
 
