@@ -109,7 +109,11 @@ export const resticEngine: Engine = {
       full: ['--read-data'],
     }[depth];
     await pulsing(ctx, () => restic(repo, ['check', ...more], ctx));
-    const read = { structure: 'structure', sample: `structure and ${n}/${part.of} of the data`, full: 'all data' };
+    const read = {
+      structure: 'structure',
+      sample: `structure and share ${n} of ${part.of} of the data`,
+      full: 'all data',
+    };
     return { said: `restic check read ${read[depth]} without an error` };
   },
 

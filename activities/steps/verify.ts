@@ -35,7 +35,7 @@ export const verify = (deps: Deps) =>
     const part = await nextPart(deps.state, plan.site, repository.name);
     const checked = await engines[repository.engine].check(repository, input.depth, part, ctx);
     const { said: live, ...damage } = await verifyLive(input, env);
-    const shares = { structure: 'no data', sample: `${part.n}/${part.of} of the data`, full: 'all data' };
+    const shares = { structure: 'no data', sample: `share ${part.n} of ${part.of}`, full: 'all data' };
     const read = `${shares[input.depth]} read`;
     return compared === undefined
       ? {

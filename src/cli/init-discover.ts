@@ -1,4 +1,4 @@
-import { existsSync } from 'node:fs';
+import { existsSync, readdirSync } from 'node:fs';
 import { open, readFile } from 'node:fs/promises';
 import { basename, dirname, join, relative, resolve } from 'node:path';
 import { parse } from 'yaml';
@@ -129,7 +129,9 @@ function byPlaces(root: string, services: { image: string }[], because: string[]
     return app;
   };
   if (there('.mediagit/HEAD')) return say('mediagit', 'MediaGit: .mediagit/ is there; nothing is stopped');
-  if (there('site1/shadow', 'site1/info')) return say('apiscp', 'ApisCP: accounts are there; nothing is stopped');
+  const accounts = existsSync(root) ? readdirSync(root).filter((name) => /^site\d+$/.test(name)) : [];
+  if (accounts.some((name) => there(`${name}/shadow`, `${name}/info`)))
+    return say('apiscp', 'ApisCP: accounts are there; nothing is stopped');
   const image = services.find((each) => IMAGES.varasto?.test(each.image))?.image;
   if (image || there('varasto.db'))
     return say('varasto', image ? `Varasto: a service runs ${image}` : 'Varasto: varasto.db is there');

@@ -38,7 +38,7 @@ export const RepositoryReport = z.object({
   offsite: z.boolean().default(false),
   snapshot: z.string().optional(),
   level: Level.optional(),
-  /** How much of the repository's data its verification read: `1/12 of the data read`. */
+  /** How much of the repository's data its verification read: `share 5 of 12 read`. */
   read: z.string().optional(),
   bytes: z.number().optional(),
   addedBytes: z.number().optional(),

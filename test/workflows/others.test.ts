@@ -86,14 +86,14 @@ test('damage of the live site fails a verify that found the repositories good, a
   const { steps } = mockSteps({
     verify: async ({ repository }) => ({
       ...said('verify'),
-      ...{ snapshot: snapshot(repository), level: 'verified', read: '1/12 of the data read', damage },
+      ...{ snapshot: snapshot(repository), level: 'verified', read: 'share 5 of 12 read', damage },
     }),
   });
   const report = await lab.run('verify', { site: 'cms' }, steps, reportOf);
   assert.equal(report.outcome, 'failed');
   assert.equal(report.said, `THE LIVE SITE IS DAMAGED, what is stored is good: ${damage}`);
   const [entry] = report.repositories;
-  assert.deepEqual([entry?.level, entry?.read, entry?.failure], ['verified', '1/12 of the data read', undefined]);
+  assert.deepEqual([entry?.level, entry?.read, entry?.failure], ['verified', 'share 5 of 12 read', undefined]);
 });
 
 test('prune says what it did in each repository and which gate stayed closed', async (t) => {

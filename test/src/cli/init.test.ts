@@ -111,8 +111,8 @@ describe('holdfast init', () => {
       return [app, service];
     };
     assert.deepEqual(await found('.mediagit/HEAD'), ['mediagit', 'none']);
-    await mkdir(join(site, 'site1/info'), { recursive: true });
-    assert.deepEqual(await found('site1/shadow'), ['apiscp', 'none']);
+    await mkdir(join(site, 'site12/info'), { recursive: true });
+    assert.deepEqual(await found('site12/shadow'), ['apiscp', 'none']);
     assert.deepEqual(await found('varasto.db', '--unit', 'varasto.service'), [
       'varasto',
       { systemd: 'varasto.service' },

@@ -26,7 +26,7 @@ test('a failed restore test names each check once; a verified copy says how much
   const failures = [{ step: 'check', type: 'ProofFailed', message: `check on local: media: ${evidence}; back up` }];
   const failed = renderReport(Report.parse({ ...base, workflow: 'restoreTest', outcome: 'failed', proof, failures }));
   assert.equal(failed.filter((line) => line.includes(evidence)).length, 1, failed.join('\n'));
-  const entry = { repository: 'nas', engine: 'restic', level: 'verified', read: '1/12 of the data read' };
+  const entry = { repository: 'nas', engine: 'restic', level: 'verified', read: 'share 5 of 12 read' };
   const good = renderReport(Report.parse({ ...base, workflow: 'verify', outcome: 'completed', repositories: [entry] }));
-  assert.ok(good.includes('  nas  verified (1/12 of the data read)'), good.join('\n'));
+  assert.ok(good.includes('  nas  verified (share 5 of 12 read)'), good.join('\n'));
 });
