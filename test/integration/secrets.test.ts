@@ -139,10 +139,10 @@ test('runs of every kind, good ones and failing ones, with all that they may giv
   }
 });
 
-/** Where the design has each secret, besides its own file. The first is where it must have been seen: else the search is blind. */
 /** esbuild is what runs TypeScript here. */
 const OWN = 'environment of (the worker|the watchdog|esbuild.*)';
 const TOOL = 'environment of tool.sh';
+/** Where the design has each secret, besides its own file. The first is where it must have been seen: else the search is blind. */
 const RULES: Record<keyof typeof planted.secret | 'apikey' | 'tlskey', string[]> = {
   restic: ['environment of restic'],
   attic: ['environment of restic'],
