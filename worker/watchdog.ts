@@ -51,7 +51,8 @@ export async function runWatchdog({ stateDir, signal, log = () => {} }: Watchdog
     await writeStatus(state).catch((error: Error) => log(error.message));
     await tell({ what: 'started', said: `watchdog runs as pid ${process.pid}` });
     while (!signal.aborted) {
-      for (const site of knownSites(state)) {
+      // Also one whose directory is lost with all of the state: what was last known of it is still here.
+      for (const site of new Set([...knownSites(state), ...watches.keys()])) {
         let watch = watches.get(site);
         if (!watch) {
           watch = createSiteWatch(state, site, watchdogContext(state, site, signal), tell);

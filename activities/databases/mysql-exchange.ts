@@ -108,7 +108,8 @@ export const mysqlExchange: Exchangeable<MysqlSpec> = {
         const [live, gone, comes] = [has(schema), has(aside(schema)), has(staged(schema))];
         const [was, now] = [before.tables[schema] ?? [], incoming.tables[schema] ?? []];
         // Also what somebody made since: a repeat must come to an end, and what is aside is kept.
-        const old = [...live].filter((table) => !gone.has(table) && (was.includes(table) || !now.includes(table)));
+        const isOld = (table: string) => was.includes(table) || !now.includes(table) || comes.has(table);
+        const old = [...live].filter((table) => !gone.has(table) && isOld(table));
         const fresh = incoming.tables[schema]?.filter((table) => comes.has(table)) ?? [];
         moves.push(
           ...renames([

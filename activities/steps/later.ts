@@ -62,10 +62,17 @@ async function* since(
     if (!found || found.isSocket()) return;
     const restored = await exists(inSite(site, manifest, path));
     const looked = found.isDirectory() && (stays(path) || ours.some((each) => isWithin(each, live)));
-    if (looked && !(restored && spec.whole)) for (const name of await readdir(live)) yield* at(join(path, name));
+    if (looked && !(restored && spec.whole))
+      for (const name of await readdir(live).catch(gone)) yield* at(join(path, name));
     else if (!restored && !others.some((each) => isWithin(each, live)) && (await onDiskOfParent(live))) yield live;
   }
   yield* at(entry.root);
+}
+
+/** The application still runs when this is first looked at. */
+function gone(error: NodeJS.ErrnoException): string[] {
+  if (error.code !== 'ENOENT') throw error;
+  return [];
 }
 
 /** A mount point stays: it cannot be renamed. */

@@ -246,3 +246,12 @@ test('a state directory that is read-only: up once, not again and again, and not
   assert.deepEqual(told, ['revoked', 'up']);
   disk('rw');
 });
+
+test('a state directory that is lost while the application is stopped: what ran comes up by what was last known', async (t) => {
+  const { ctx, toy, up } = await scene(t);
+  await up();
+  await worker(t, ctx.state.root, toy.spec);
+  assert.equal(toy.pid(), undefined);
+  rmSync(join(ctx.state.root, 'sites'), { recursive: true });
+  await eventually('the toy answers', 5000, toy.answers);
+});
