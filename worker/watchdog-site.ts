@@ -33,6 +33,16 @@ const LONGEST_PAUSE_MS = 30_000;
 /** How often an application that was just brought up is looked at. */
 const LOOK_MS = 500;
 
+/** Tells a file from what replaces it; empty where there is none. What a broken disk answers is a mark, too: the record is as good as lost. */
+function markOf(path: string): string {
+  try {
+    const found = statSync(path, { bigint: true, throwIfNoEntry: false });
+    return found ? `${found.ino} ${found.mtimeNs} ${found.size}` : '';
+  } catch (error) {
+    return String((error as NodeJS.ErrnoException).code);
+  }
+}
+
 export function createSiteWatch(state: StateDir, site: string, ctx: Context, tell: Tell): SiteWatch {
   const paths = state.site(site);
   let record: SiteRecord | undefined;
@@ -45,8 +55,7 @@ export function createSiteWatch(state: StateDir, site: string, ctx: Context, tel
   let notBefore = 0;
 
   const reread = async (): Promise<void> => {
-    const found = statSync(paths.record, { bigint: true, throwIfNoEntry: false });
-    const mark = found ? `${found.ino} ${found.mtimeNs} ${found.size}` : '';
+    const mark = markOf(paths.record);
     if (mark === seen) return;
     seen = mark;
     const before = record;

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { type ChildProcess, execFileSync } from 'node:child_process';
 import { once } from 'node:events';
-import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
@@ -220,12 +220,13 @@ test('a state directory that is read-only: up once, not again and again, and not
   const disk = (how: string) => execFileSync('mount', ['-o', `remount,${how}`, dir]);
   const ctx = await testContext({ dir });
   const paths = ctx.state.site('cms');
-  const guard = openSite(ctx.state, 'cms', { deadlineMs: 1_000 });
+  const guard = openSite(ctx.state, 'cms');
   await services.process.start(toy.spec, ['toy'], ctx);
   await guard.hold(holderOf('a'));
   const told: string[] = [];
   const watch = createSiteWatch(ctx.state, 'cms', ctx, async ({ what }) => void told.push(what));
   const acking = setInterval(() => void watch.tick(), 20);
+  t.after(() => clearInterval(acking));
   const { epoch } = await guard.arm(holderOf('a'), { services: [toy.spec], capMs: 60_000 }, ctx);
   clearInterval(acking);
   await services.process.stop(toy.spec, ['toy'], ctx);
@@ -247,11 +248,19 @@ test('a state directory that is read-only: up once, not again and again, and not
   disk('rw');
 });
 
-test('a state directory that is lost while the application is stopped: what ran comes up by what was last known', async (t) => {
-  const { ctx, toy, up } = await scene(t);
-  await up();
-  await worker(t, ctx.state.root, toy.spec);
-  assert.equal(toy.pid(), undefined);
-  rmSync(join(ctx.state.root, 'sites'), { recursive: true });
-  await eventually('the toy answers', 5000, toy.answers);
-});
+const LOSSES: Record<string, (root: string) => void> = {
+  lost: (root) => rmSync(join(root, 'sites'), { recursive: true }),
+  'not to be read': (root) => {
+    rmSync(join(root, 'sites/cms'), { recursive: true });
+    symlinkSync('cms', join(root, 'sites/cms'));
+  },
+};
+for (const [how, lose] of Object.entries(LOSSES))
+  test(`a state directory that is ${how} while the application is stopped: what ran comes up by what was last known`, async (t) => {
+    const { ctx, toy, up } = await scene(t);
+    await up();
+    await worker(t, ctx.state.root, toy.spec);
+    assert.equal(toy.pid(), undefined);
+    lose(ctx.state.root);
+    await eventually('the toy answers', 30_000, toy.answers);
+  });
