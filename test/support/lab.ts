@@ -204,7 +204,8 @@ export async function createLab(options: LabOptions = {}): Promise<Lab | string>
       });
     },
     end: async () => {
-      await client.connection.close();
+      // A call that is tried again at a server that died would find its channel closed, outside of every promise.
+      if (!options.ownServer) await client.connection.close();
       for (const child of started) await endProcess(child);
       const watchdog = watchdogPid();
       if (watchdog) process.kill(watchdog, 'SIGTERM');

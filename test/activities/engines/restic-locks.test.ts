@@ -11,6 +11,7 @@ import { isFailure } from '../../../src/core/failures.js';
 import { RepositorySpec } from '../../../src/core/plan.js';
 import { requestOf, temp } from '../../conformance/engine-fixture.js';
 import { testContext } from '../../support/context.js';
+import { NO_FOREIGN_PIDS } from '../../support/pid-namespace.js';
 
 const PART = { n: 1, of: 1 };
 
@@ -79,7 +80,9 @@ suite('restic repositories', { skip: findProgram('restic') ? false : 'restic is 
     assert.match(await ctx.logText(), new RegExp(`--parent ${first.snapshot.id}`));
   });
 
-  test('a live lock waits; the same lock of a dead process is removed, once and with a note', async () => {
+  test('a live lock waits; the same lock of a dead process is removed, once and with a note', {
+    skip: NO_FOREIGN_PIDS,
+  }, async () => {
     const { dir, repo, env } = await repository();
     const ctx = await testContext();
     const child = await running(dir, env);
