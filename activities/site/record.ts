@@ -87,15 +87,17 @@ export async function updateRecord(
       await rm(beside, { force: true });
     }
   }
-  throw unusable(paths, 'stayed locked by another process');
+  throw unusable(paths, 'stayed locked by another process', undefined, 'look which process holds it, and try again');
 }
 
-function unusable(paths: SitePaths, what: string, cause?: unknown): Error {
+const AFRESH = 'start the application by hand if it is down, then move that file away: the site begins afresh';
+
+function unusable(paths: SitePaths, what: string, cause?: unknown, advice = AFRESH): Error {
   return failure('StateUnusable', {
     step: 'site record',
     host: hostname(),
     what: `${paths.record} ${what}`,
-    advice: 'look at that file; `holdfast release` starts afresh once the application is known to run',
+    advice,
     cause,
   });
 }
