@@ -5,6 +5,7 @@ import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
 import { MockActivityEnvironment } from '@temporalio/testing';
 import { findLiveDatabases } from '../../activities/checks/live-databases.js';
+import { pushMediagit } from '../../activities/checks/mediagit-remote.js';
 import { databases } from '../../activities/databases/index.js';
 import { engines } from '../../activities/engines/index.js';
 import { services } from '../../activities/services/index.js';
@@ -75,6 +76,16 @@ export const byParts: Partial<Record<FailureType, [told: RegExp, provoke: Provok
         DatabaseSpec.parse({ kind: 'sqlite', name: 'db', path: join(dir, 'none') }) as never,
         ctx,
       ),
+  ],
+  RemoteFailed: [
+    /the remote backup did not tell its refs; look whether its server runs/,
+    (_, ctx, dir) => {
+      const git = join(dir, '.mediagit');
+      mkdirSync(join(git, 'refs/heads'), { recursive: true });
+      writeFileSync(join(git, 'HEAD'), 'ref: refs/heads/main\n');
+      writeFileSync(join(git, 'config.toml'), '[remotes.backup]\nurl = "http://127.0.0.1:1/media"\n');
+      return pushMediagit({ site: 'media', root: dir, options: {} } as unknown as Plan, 'backup', ctx);
+    },
   ],
   DumpEmpty: [
     /is an empty file; look at the database/,
