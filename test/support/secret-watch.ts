@@ -30,6 +30,8 @@ export function watchLab(lab: Lab, search: Search): Watch {
         const stat = readFileSync(`/proc/${each}/stat`, 'utf8');
         parents.set(Number(each), Number(stat.slice(stat.lastIndexOf(')') + 2).split(' ')[1]));
         const command = readFileSync(`/proc/${each}/cmdline`, 'utf8');
+        // In the middle of its exec, or over: the next look knows who it is.
+        if (command === '') continue;
         const key = `${each} ${command}`;
         if (seen.has(key)) continue;
         seen.set(key, { pid: Number(each), command, environment: readFileSync(`/proc/${each}/environ`, 'latin1') });
