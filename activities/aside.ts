@@ -1,11 +1,10 @@
 import { readFile, rm } from 'node:fs/promises';
 import { join } from 'node:path';
-import { isDeepStrictEqual } from 'node:util';
 import { z } from 'zod';
 import { exists } from './capture/copy.js';
 import { mountsBelow } from './capture/disk.js';
 import type { Context } from './contracts.js';
-import { clearExchanged, Exchanged } from './exchanged.js';
+import { clearExchanged, Exchanged, joined } from './exchanged.js';
 import type { StateDir } from './site/api.js';
 import { writeDurable } from './site/durable.js';
 
@@ -32,9 +31,7 @@ export async function readAsides(state: StateDir, site: string): Promise<Aside[]
 
 export async function noteAside(state: StateDir, site: string, aside: Aside): Promise<void> {
   const all = await readAsides(state, site);
-  const known = all.find(({ path }) => path === aside.path)?.databases ?? [];
-  const more = aside.databases ?? [];
-  const databases = [...known.filter((one) => !more.some((each) => isDeepStrictEqual(each, one))), ...more];
+  const databases = joined(all.find(({ path }) => path === aside.path)?.databases, aside.databases);
   const others = all.filter(({ path }) => path !== aside.path);
   await write(state, site, [...others, { ...aside, ...(databases.length > 0 ? { databases } : {}) }]);
 }

@@ -1,3 +1,4 @@
+import { isDeepStrictEqual } from 'node:util';
 import { z } from 'zod';
 import { DatabaseSpec } from '../src/core/plan.js';
 import type { Context, Exchangeable } from './contracts.js';
@@ -15,6 +16,11 @@ export function exchangeOf({ kind }: Pick<DatabaseSpec, 'kind'>): Exchangeable |
 /** Whether what was dumped of it can take its place here. */
 export function canBeExchanged(spec: DatabaseSpec): boolean {
   return exchangeOf(spec) !== undefined && !(spec.kind === 'command' && spec.load === undefined);
+}
+
+/** What is known to carry tags, and more of it: what an earlier attempt loaded is still there. */
+export function joined(known: readonly Exchanged[] = [], more: readonly Exchanged[] = []): Exchanged[] {
+  return [...known.filter((one) => !more.some((each) => isDeepStrictEqual(each, one))), ...more];
 }
 
 /** Removes what was staged, or all that carries the tag. A server that does not answer is asked again by a later run: false. */

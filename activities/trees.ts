@@ -1,10 +1,9 @@
 import { readdir, readFile, rm } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
-import { isDeepStrictEqual } from 'node:util';
 import { z } from 'zod';
 import { inTurn } from './capture/in-turn.js';
 import type { Context } from './contracts.js';
-import { clearExchanged, Exchanged } from './exchanged.js';
+import { clearExchanged, Exchanged, joined } from './exchanged.js';
 import type { Holder, StateDir } from './site/api.js';
 import { writeDurable } from './site/durable.js';
 
@@ -35,9 +34,7 @@ export async function noteTree(
 ): Promise<void> {
   await inTurn(`trees ${site}`, async () => {
     const trees = await readTrees(state, site);
-    // What an earlier attempt loaded is still there.
-    const known = trees.find((tree) => tree.path === path)?.databases ?? [];
-    const all = [...known.filter((one) => !databases.some((each) => isDeepStrictEqual(each, one))), ...databases];
+    const all = joined(trees.find((tree) => tree.path === path)?.databases, databases);
     await write(state, site, [
       ...trees.filter((tree) => tree.path !== path),
       { path, runId: firstRunId, at: new Date().toISOString(), ...(all.length > 0 ? { databases: all } : {}) },

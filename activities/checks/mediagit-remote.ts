@@ -15,6 +15,7 @@ import { ObjectStore } from './mediagit-store.js';
 
 const ANY = Array.from({ length: 256 }, (_, i) => i);
 const META = '.meta';
+const HEADS = 'refs/heads/';
 const ANSWER_MS = 60_000;
 
 /** All that is asked of the program about remotes, as its own page has it. Never with force: what is newer there stays. */
@@ -153,9 +154,8 @@ function secretsOf(remote: Remote): string[] {
 const passwordOf = ({ url }: Remote): string => (URL.canParse(url) ? new URL(url).password : '');
 
 async function branchesOf(git: string): Promise<Map<string, string>> {
-  const heads = 'refs/heads/';
-  const refs = (await readRefs(git)).filter(({ name, id }) => id !== undefined && name.startsWith(heads));
-  return new Map(refs.map(({ name, id = '' }) => [name.slice(heads.length), id]));
+  const refs = (await readRefs(git)).filter(({ name, id }) => id !== undefined && name.startsWith(HEADS));
+  return new Map(refs.map(({ name, id = '' }) => [name.slice(HEADS.length), id]));
 }
 
 /** What the remote itself says of its branches. Throws RemoteFailed. */
@@ -173,9 +173,8 @@ async function branchesAt({ url, token }: Remote, name: string, ctx: Context): P
     });
     if (!answer.ok) throw ctx.fail('RemoteFailed', `the remote ${name} answered ${answer.status} about its refs`);
     const { refs } = Refs.parse(await answer.json());
-    const heads = 'refs/heads/';
-    const branches = refs.filter((ref) => ref.name.startsWith(heads));
-    return new Map(branches.map((ref) => [ref.name.slice(heads.length), ref.oid]));
+    const branches = refs.filter((ref) => ref.name.startsWith(HEADS));
+    return new Map(branches.map((ref) => [ref.name.slice(HEADS.length), ref.oid]));
   } catch (cause) {
     ctx.signal.throwIfAborted();
     if (isFailure(cause)) throw cause;

@@ -1,13 +1,14 @@
 import { createHash } from 'node:crypto';
 import { createReadStream } from 'node:fs';
-import { copyFile, mkdir, open, rename, rm, stat } from 'node:fs/promises';
+import { chmod, copyFile, mkdir, rename, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { basename, join } from 'node:path';
 import { isFailure } from '../../src/core/failures.js';
 import type { Command } from '../../src/core/plan.js';
+import { exists } from '../capture/copy.js';
 import type { Context, Exchangeable, Fence } from '../contracts.js';
 import { runCommand } from '../services/commands.js';
-import { syncDirectory, writeDurable } from '../site/durable.js';
+import { syncDirectory, syncFile, writeDurable } from '../site/durable.js';
 import { wasKilled } from '../tools/killed.js';
 import { type CommandSpec, dumpCommand, proofOf } from './command-dump.js';
 
@@ -30,8 +31,6 @@ function placeOf(spec: CommandSpec, tag: string, ctx: Context) {
   };
 }
 
-const exists = async (path: string): Promise<boolean> => (await stat(path).catch(() => undefined)) !== undefined;
-
 /**
  * With a load command the dump replaces what is there, and what was there is dumped before, to be loaded again where it is taken back. Without
  * one nothing can be exchanged: the dump is kept for its owner to import.
@@ -43,7 +42,8 @@ export const commandExchange: Exchangeable<CommandSpec> = {
     await mkdir(dir, { recursive: true, mode: 0o700 });
     await rm(`${kept}.partial`, { force: true });
     await copyFile(file, `${kept}.partial`);
-    await durable(`${kept}.partial`);
+    await chmod(`${kept}.partial`, 0o600);
+    await syncFile(`${kept}.partial`);
     await rename(`${kept}.partial`, kept);
     await syncDirectory(dir);
     if (spec.load) return { said: `${spec.name} is ready to be loaded by its command` };
@@ -108,15 +108,5 @@ async function loadFrom(load: Command, file: string, fence: Fence | undefined, c
     await runCommand(load, ctx, { input, ...(fence ? { fence } : {}) });
   } finally {
     input.destroy();
-  }
-}
-
-async function durable(path: string): Promise<void> {
-  const file = await open(path, 'r+');
-  try {
-    await file.chmod(0o600);
-    await file.sync();
-  } finally {
-    await file.close();
   }
 }

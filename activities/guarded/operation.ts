@@ -1,6 +1,6 @@
-import { type OperationSpec, type Plan, pathOf } from '../../src/core/plan.js';
+import type { OperationSpec, Plan } from '../../src/core/plan.js';
 import type { Context } from '../contracts.js';
-import { touches } from './shelter-tree.js';
+import { servedBy } from './shelter-tree.js';
 
 /** How many times the cap of a backup a change gets that loads databases. */
 const LOADS = 4;
@@ -22,7 +22,7 @@ export function capOf(plan: Plan, name: string | undefined): number {
   if (!operation) return plan.limits.downtimeMs;
   const { check } = operation;
   // It is loaded once more before the operation begins, which takes longer than the dump.
-  const loads = plan.databases.some((spec) => pathOf(spec) === undefined && touches(operation, spec.name));
+  const loads = servedBy(plan, operation).length > 0;
   const checkMs = check && 'command' in check ? check.command.timeoutMs + PAUSE_MS : 0;
   return plan.limits.downtimeMs * (loads ? LOADS : 1) + operation.run.timeoutMs + 2 * TRIES * checkMs;
 }

@@ -1,7 +1,7 @@
 import { chmod, chown, lstat, mkdir } from 'node:fs/promises';
 import { basename, dirname, join, relative } from 'node:path';
 import type { DatabaseEntry, Manifest } from '../../src/core/manifest.js';
-import type { FileSetSpec, OperationSpec } from '../../src/core/plan.js';
+import { type DatabaseSpec, type FileSetSpec, type OperationSpec, type Plan, pathOf } from '../../src/core/plan.js';
 import { ABOUT, inSite, placeDatabase, siteIn } from '../capture/arrange.js';
 import { copyNamed, copyTree, exists } from '../capture/copy.js';
 import { diskIn } from '../capture/disk.js';
@@ -12,6 +12,7 @@ import type { Context, Fence } from '../contracts.js';
 import { type Exchanged, exchangeOf } from '../exchanged.js';
 import { writeDurable } from '../site/durable.js';
 import type { PlannedEnv } from '../step.js';
+import { withFence } from '../tools/context.js';
 
 /** Whether an operation may change a part of the site. */
 export const touches = ({ touches }: Pick<OperationSpec, 'touches'>, name: string): boolean =>
@@ -74,6 +75,10 @@ async function listSet(set: FileSetSpec, site: string): Promise<void> {
   await writeLines(join(site, ABOUT, listOf(set.name)), texts());
 }
 
+/** Databases in servers that an operation may change. */
+export const servedBy = ({ databases }: Pick<Plan, 'databases'>, operation: OperationSpec): DatabaseSpec[] =>
+  databases.filter((spec) => pathOf(spec) === undefined && touches(operation, spec.name));
+
 /** Loads the capture's databases that live in servers beside the live ones, each program at the section's epoch. */
 export async function shelterServed(
   served: readonly Exchanged[],
@@ -81,9 +86,7 @@ export async function shelterServed(
   fence: Fence | undefined,
   ctx: Context,
 ): Promise<void> {
-  const fenced: Context = fence
-    ? { ...ctx, run: (program, args, options) => ctx.run(program, args, { ...options, fence }) }
-    : ctx;
+  const fenced = fence ? withFence(ctx, fence) : ctx;
   for (const { spec, tag } of served) {
     const entry = databases.find(({ name }) => name === spec.name);
     if (entry) await exchangeOf(spec)?.stage(spec, join(staging, entry.file), tag, fenced);

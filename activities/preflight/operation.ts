@@ -3,7 +3,7 @@ import { type Plan, pathOf } from '../../src/core/plan.js';
 import { diskIn, diskOf } from '../capture/disk.js';
 import { canBeExchanged } from '../exchanged.js';
 import { operationOf } from '../guarded/operation.js';
-import { touches } from '../guarded/shelter-tree.js';
+import { servedBy, touches } from '../guarded/shelter-tree.js';
 import { checkCommand } from '../services/commands.js';
 import { watchdogKnows } from '../site/watchdog-knows.js';
 import type { Env } from '../step.js';
@@ -44,8 +44,7 @@ export async function preflightOperation(plan: Plan, name: string, bytes: number
       mustOutlive(spec, plan, ctx);
     } else if (await away(path)) throw elsewhere(spec.name);
   }
-  const served = plan.databases.filter((spec) => mine(spec) && pathOf(spec) === undefined);
-  await watchdogKnows(served, deps.state, ctx);
+  await watchdogKnows(servedBy(plan, operation), deps.state, ctx);
   for (const set of plan.fileSets.filter(mine)) if (await away(set.root)) throw elsewhere(set.name);
   await spaceFor("the site's disk", home, bytes, plan, ctx);
 

@@ -2,6 +2,7 @@ import { isFailure } from '../../src/core/failures.js';
 import type { DatabaseSpec } from '../../src/core/plan.js';
 import type { Context, Exchangeable, Fence } from '../contracts.js';
 import { databases } from '../databases/index.js';
+import { withFence } from '../tools/context.js';
 import type { UndoStep } from './api.js';
 
 /** A server that hangs, or whose machine is gone, must not keep whoever recovers from asking anew; a load command has a limit of its own. */
@@ -16,10 +17,7 @@ export async function undoServed(
   fence: Fence,
   ctx: Context,
 ): Promise<void> {
-  const fenced: Context = {
-    ...ctx,
-    run: (program, args, options) => ctx.run(program, args, { timeoutMs: LIMIT_MS, ...options, fence }),
-  };
+  const fenced = withFence(ctx, fence, { timeoutMs: LIMIT_MS });
   const of = databases[spec.kind].exchangeable as Exchangeable<DatabaseSpec> | undefined;
   const undone = kind === 'database' ? of?.takeBack(spec, tag, fenced) : of?.exchange(spec, tag, fence, fenced);
   await undone?.catch((cause) => {

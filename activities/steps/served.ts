@@ -6,6 +6,7 @@ import { ABOUT } from '../capture/arrange.js';
 import type { Context, Fence } from '../contracts.js';
 import { type Exchanged, exchangeOf } from '../exchanged.js';
 import type { UndoStep } from '../site/api.js';
+import { withFence } from '../tools/context.js';
 import { wasKilled } from '../tools/killed.js';
 
 /** A captured database that no rename of files can bring back, and its dump in a fetched site. */
@@ -80,7 +81,7 @@ export const servedIn = (undo: readonly UndoStep[]): Exchanged[] =>
  * go (the server is stopped with the application, say): once it stands on the undo list, nothing is started without it.
  */
 export async function mustComeBack(tagged: readonly Exchanged[], fence: Fence, ctx: Context): Promise<void> {
-  const fenced: Context = { ...ctx, run: (program, args, options) => ctx.run(program, args, { ...options, fence }) };
+  const fenced = withFence(ctx, fence);
   for (const { spec, tag } of tagged)
     await exchangeOf(spec)
       ?.takeBack(spec, tag, fenced)

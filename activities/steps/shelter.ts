@@ -2,7 +2,7 @@ import { randomUUID } from 'node:crypto';
 import { mkdir, readFile } from 'node:fs/promises';
 import { basename, dirname, join, relative } from 'node:path';
 import type { Manifest } from '../../src/core/manifest.js';
-import { type OperationSpec, pathOf } from '../../src/core/plan.js';
+import type { OperationSpec } from '../../src/core/plan.js';
 import type { StepResult } from '../../src/core/report.js';
 import type { ShelterInput } from '../api.js';
 import { noteAside } from '../aside.js';
@@ -13,7 +13,7 @@ import { readManifest } from '../capture/seal.js';
 import type { Fence } from '../contracts.js';
 import type { Deps } from '../deps.js';
 import { operationOf } from '../guarded/operation.js';
-import { makeShelter, shelterServed, touches } from '../guarded/shelter-tree.js';
+import { makeShelter, servedBy, shelterServed, touches } from '../guarded/shelter-tree.js';
 import { readWayBack, undoOf, wayBack, writeWayBack } from '../guarded/way-back.js';
 import { syncDirectory, writeDurable } from '../site/durable.js';
 import { type PlannedEnv, planned } from '../step.js';
@@ -33,9 +33,6 @@ const PLACE = `
 [ -e "$2/$4" ] || exit 1
 [ ! -e "$1" ] || mv -T -- "$1" "$2-before" || exit 1
 exec mv -T -- "$2" "$1"`;
-
-/** Length of a run's tag, at a tree's end. */
-const TAG = 12;
 
 /** A sweep gets the names that stay as arguments: whoever recovers must never fail for their number. */
 const MOST_NAMES_BYTES = 500_000;
@@ -60,7 +57,7 @@ export const shelter = (deps: Deps) =>
         advice: 'start the change again; nothing was changed',
       });
     const of = `${input.captureId} ${input.epoch ?? ''}`;
-    if ((await captureOf(tree)) !== of) await make(tree, of, capture, operation, section?.fence, env);
+    if ((await captureOf(tree)) !== of) await make({ tree, run, of }, capture, operation, section?.fence, env);
     const way = await readWayBack(siteIn(tree));
     const at = new Date().toISOString();
     await noteAside(deps.state, plan.site, {
@@ -84,8 +81,7 @@ function captureOf(tree: string): Promise<string | undefined> {
  * lock, or the same capture in place, and leaves that alone: the way back of an operation that has begun leads through there.
  */
 async function make(
-  tree: string,
-  of: string,
+  { tree, run, of }: { tree: string; run: string; of: string },
   capture: Manifest,
   operation: OperationSpec,
   fence: Fence | undefined,
@@ -95,10 +91,7 @@ async function make(
   const home = dirname(tree);
   const own = randomUUID().slice(0, 8);
   const mine = `${tree}-${own}`;
-  const run = basename(tree).slice(-TAG);
-  const served = plan.databases
-    .filter((spec) => pathOf(spec) === undefined && touches(operation, spec.name))
-    .map((spec) => ({ spec, tag: `${run}${own}` }));
+  const served = servedBy(plan, operation).map((spec) => ({ spec, tag: `${run}${own}` }));
   await noteTree(deps.state, plan.site, tree, holder, served);
   await removeAttempts(tree);
   const aside = await freeAside(rolledBackTree(home, plan, run));

@@ -1,7 +1,7 @@
 import { join } from 'node:path';
 import { type FailureDetails, failure } from '../../src/core/failures.js';
 import type { SecretRef } from '../../src/core/plan.js';
-import type { Context, Progress } from '../contracts.js';
+import type { Context, Fence, Progress, RunOptions } from '../contracts.js';
 import type { StateDir } from '../site/api.js';
 import { createRedactor, type Redactor } from './redact.js';
 import { createRun } from './run.js';
@@ -37,6 +37,11 @@ interface Rebindable {
  */
 export function withSignal(ctx: Context & Rebindable, signal: AbortSignal): Context {
   return ctx[REBIND]?.({ signal }) ?? { ...ctx, signal };
+}
+
+/** The same step, each program of it under a site's lock and at that epoch; `more` where a call says nothing else. */
+export function withFence(ctx: Context, fence: Fence, more: RunOptions = {}): Context {
+  return { ...ctx, run: (program, args, options) => ctx.run(program, args, { ...more, ...options, fence }) };
 }
 
 /** The same step with logs and journal in another state directory. */

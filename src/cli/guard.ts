@@ -35,13 +35,14 @@ async function dryRun(call: Call): Promise<ExitCode | undefined> {
     const known = Object.keys(plan.operations).join(', ') || 'none; name some under `operations` of the site';
     throw new CliError(EXIT.usage, `${plan.site} has no operation ${name}; known: ${known}`);
   }
-  const parts = partsOf(plan, operation);
+  const parts = await partsOf(plan, operation);
   for (const line of [`${name} of ${plan.site}, nothing is done yet:`, ...lines(operation, parts)]) call.say(line);
   call.emit({ site: plan.site, operation: name, ...operation, ...parts, exitCode: EXIT.completed });
   return EXIT.completed;
 }
 
-function partsOf({ databases, fileSets }: Plan, { touches }: OperationSpec) {
+async function partsOf({ databases, fileSets }: Plan, { touches }: OperationSpec) {
+  const { canBeExchanged } = await import('../../activities/exchanged.js');
   const mine = ({ name }: { name: string }) => touches?.includes(name) ?? true;
   const all = [...databases.map((spec) => ({ ...spec, change: 'mutable' as const })), ...fileSets];
   const names = (list: { name: string }[]) => list.map(({ name }) => name);
@@ -49,16 +50,14 @@ function partsOf({ databases, fileSets }: Plan, { touches }: OperationSpec) {
     rolledBack: names(all.filter(mine)),
     linked: names(fileSets.filter((set) => mine(set) && set.change !== 'mutable')),
     notRolledBack: names(all.filter((part) => !mine(part))),
-    inServers: names(databases.filter((spec) => mine(spec) && served(spec) && comesBack(spec))),
-    refused: names(databases.filter((spec) => mine(spec) && served(spec) && !comesBack(spec))),
+    inServers: names(databases.filter((spec) => mine(spec) && served(spec) && canBeExchanged(spec))),
+    refused: names(databases.filter((spec) => mine(spec) && served(spec) && !canBeExchanged(spec))),
   };
 }
 
 const served = (spec: DatabaseSpec) => pathOf(spec) === undefined;
-/** An application's own export goes back by its own import alone, and a program's output by its load command. */
-const comesBack = (spec: DatabaseSpec) => spec.kind !== 'http' && !(spec.kind === 'command' && !spec.load);
 
-function lines({ run, check, writes, touches }: OperationSpec, parts: ReturnType<typeof partsOf>): string[] {
+function lines({ run, check, writes, touches }: OperationSpec, parts: Awaited<ReturnType<typeof partsOf>>): string[] {
   const list = (names: string[]) => names.join(', ') || 'nothing';
   const held = writes === 'held';
   const how = check ? ('http' in check ? check.http : check.command.argv.join(' ')) : "the application's own health";
