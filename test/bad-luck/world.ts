@@ -14,7 +14,7 @@ import { reportOf } from '../../src/client/follow.js';
 import { hostQueue, TASK_QUEUE, transferQueue } from '../../src/core/names.js';
 import type { Report } from '../../src/core/report.js';
 import { workflowBundle } from '../../worker/bundle.js';
-import { createLabSite, type LabSite } from '../support/lab-site.js';
+import { createLabSite, type LabSite, siteOf } from '../support/lab-site.js';
 import type { Steps } from '../support/mock-steps.js';
 import { eventually, runModule } from '../support/toy.js';
 import { timeSkipping } from '../support/workflow-env.js';
@@ -80,13 +80,7 @@ export async function openWorld(): Promise<World | undefined> {
     },
     sites: {
       cms: {
-        app: 'videocms',
-        root: site.root,
-        service: {
-          name: 'videocms',
-          process: { pidFile: site.pidFile, start: { ...site.command, cwd: site.root }, signal: 'SIGINT' },
-        },
-        health: { http: site.url },
+        ...siteOf(site),
         repositories: ['local'],
         limits: { reserve: '100KB' },
         restoreTest: { scratch: disks.scratch, sample: '1/1' },

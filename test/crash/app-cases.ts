@@ -1,5 +1,5 @@
 import type { AppName } from '../support/app-lab.js';
-import type { Blow } from './cases.js';
+import { type Blow, randomOf } from './cases.js';
 
 /** What is done to a run of one application, and in which step of it. */
 export interface AppCase {
@@ -65,16 +65,4 @@ export function randomAppCase(app: AppName, seed: number, index: number): AppCas
 export function nameOfApp({ app, workflow, moment, blow, repository, stopped, part }: AppCase): string {
   const more = `${stopped ? ', stopped before' : ''}${part && app === 'apiscp' ? ', one account' : ''}`;
   return `${app} ${workflow}, ${moment}: ${blow} (repository ${repository}${more})`;
-}
-
-/** mulberry32: the same seed gives the same cases everywhere. */
-function randomOf(seed: number): () => number {
-  let state = seed >>> 0;
-  return () => {
-    state = (state + 0x6d2b79f5) >>> 0;
-    let t = state;
-    t = Math.imul(t ^ (t >>> 15), t | 1);
-    t ^= t + Math.imul(t ^ (t >>> 7), t | 61);
-    return ((t ^ (t >>> 14)) >>> 0) / 4294967296;
-  };
 }

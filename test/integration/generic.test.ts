@@ -1,10 +1,11 @@
 import assert from 'node:assert/strict';
-import { chmodSync, existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 import { createLab, type Lab } from '../support/lab.js';
 import { approve, runPlain, startPlain } from '../support/lab-runs.js';
 import { openPostgres, type Postgres } from '../support/postgres.js';
+import { layWiki, WIKI } from '../support/wiki-app.js';
 
 /*
  * A site of parts by config alone, on a real Temporal and a real PostgreSQL: a database in a server, one behind a program, and files. Backed up,
@@ -17,16 +18,6 @@ const skip = typeof opened === 'string' ? opened : false;
 const [lab, postgres] = [opened as Lab, server as Postgres];
 const opts = { skip };
 
-const APP = `#!/bin/sh
-cd "$(dirname "$0")"
-case $1 in
-  start) touch running ;;
-  stop) rm -f running ;;
-  status) [ -e running ] || exit 3 ;;
-  export) cat ledger.txt ;;
-  import) cat >ledger.new && mv ledger.new ledger.txt ;;
-esac
-`;
 const LEDGER = 'one\ntwo\n# end\n';
 const root = skip ? '' : join(lab.dir, 'wiki');
 const inRoot = (name: string) => join(root, name);
@@ -34,23 +25,18 @@ const rows = () => postgres.sql('wiki', "SELECT string_agg(text, ',' ORDER BY id
 
 before(async () => {
   if (skip) return;
-  mkdirSync(inRoot('files'), { recursive: true });
-  writeFileSync(inRoot('app.sh'), APP);
-  chmodSync(inRoot('app.sh'), 0o755);
-  writeFileSync(inRoot('ledger.txt'), LEDGER);
+  layWiki(root, LEDGER);
   writeFileSync(inRoot('files/a.txt'), 'a file');
-  writeFileSync(inRoot('running'), '');
   postgres.sql('postgres', 'CREATE DATABASE wiki');
   postgres.sql(
     'wiki',
     "CREATE TABLE notes (id serial PRIMARY KEY, text text); INSERT INTO notes (text) VALUES ('x'), ('y')",
   );
   await lab.configure(({ sites }) => {
-    const does = (word: string) => ['./app.sh', word];
     sites.wiki = {
       app: 'generic',
       root,
-      service: { command: { stop: does('stop'), start: does('start'), status: does('status') } },
+      service: WIKI.service,
       options: {
         databases: [
           {
@@ -60,10 +46,9 @@ before(async () => {
             user: 'postgres',
             password: { file: postgres.passwordFile },
           },
-          { kind: 'command', name: 'ledger', dump: does('export'), load: does('import'), ends: '# end' },
+          WIKI.ledger,
         ],
-        files: [{ name: 'files', path: 'files' }],
-        exclude: ['app.sh', 'ledger.txt', 'running'],
+        ...WIKI.parts,
       },
       repositories: ['local'],
       limits: { reserve: '10MB' },

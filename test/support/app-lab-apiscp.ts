@@ -2,7 +2,7 @@ import { execFileSync } from 'node:child_process';
 import { mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { createApiscpRoot, whyNoApiscp } from './apiscp-root.js';
-import { type AppSite, filesIn } from './app-site.js';
+import { type AppSite, filesIn, NEVER_STOPPED } from './app-site.js';
 import type { Lab } from './lab.js';
 
 const EXPORTS = /(my|pg)sql_backups/;
@@ -39,15 +39,9 @@ export async function apiscpApp(lab: Lab): Promise<AppSite | string> {
   return {
     root: panel.accounts,
     repositories: ['nas', 'local'],
-    service: false,
+    ...NEVER_STOPPED,
     part: { only: ['site2'], lines: 'site2/' },
     workerEnv: { PATH: `${panel.bin}:${process.env.PATH}` },
-    up: async () => true,
-    down: async () => true,
-    start: async () => {},
-    stop: async () => {},
-    kill: async () => {},
-    pids: () => [],
     look: async () => [
       ...(await accounts(panel.accounts)),
       ...numbers.flatMap((n) => attributes(panel.account(n)).map((line) => `site${n}/ attributes ${line}`)),

@@ -1,21 +1,12 @@
 import { execFileSync } from 'node:child_process';
-import { chmodSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { newestProgram } from '../../activities/tools/postgres.js';
 import { type AppSite, filesIn } from './app-site.js';
 import type { Lab } from './lab.js';
 import { openPostgres } from './postgres.js';
+import { layWiki, WIKI } from './wiki-app.js';
 
-const APP = `#!/bin/sh
-cd "$(dirname "$0")"
-case $1 in
-  start) touch running ;;
-  stop) rm -f running ;;
-  status) [ -e running ] || exit 3 ;;
-  export) cat ledger.txt ;;
-  import) cat >ledger.new && mv ledger.new ledger.txt ;;
-esac
-`;
 const ROWS = "SELECT string_agg(text, ',' ORDER BY id) FROM notes";
 
 /** A site of parts: PostgreSQL, a database behind a program, files, and a service of commands. */
@@ -24,26 +15,17 @@ export async function genericApp(lab: Lab): Promise<AppSite | string> {
   if (typeof postgres === 'string') return postgres;
   const root = join(lab.dir, 'app/wiki');
   const inRoot = (name: string) => join(root, name);
-  mkdirSync(inRoot('files'), { recursive: true, mode: 0o755 });
-  writeFileSync(inRoot('app.sh'), APP);
-  chmodSync(inRoot('app.sh'), 0o755);
-  writeFileSync(inRoot('ledger.txt'), 'one\n# end\n');
-  writeFileSync(inRoot('running'), '');
+  layWiki(root, 'one\n# end\n');
   postgres.sql('postgres', 'CREATE DATABASE wiki');
   postgres.sql('wiki', 'CREATE TABLE notes (id serial PRIMARY KEY, text text)');
-  const does = (word: string) => ['./app.sh', word];
   const { socket, user, password } = postgres.spec('wiki');
   await lab.configure(({ sites }) => {
     sites.cms = {
       ...{ app: 'generic', root, repositories: ['nas', 'local'], limits: { reserve: '10MB' } },
-      service: { command: { stop: does('stop'), start: does('start'), status: does('status') } },
+      service: WIKI.service,
       options: {
-        databases: [
-          { kind: 'postgres', database: 'wiki', socket, user, password },
-          { kind: 'command', name: 'ledger', dump: does('export'), load: does('import'), ends: '# end' },
-        ],
-        files: [{ name: 'files', path: 'files' }],
-        exclude: ['app.sh', 'ledger.txt', 'running'],
+        databases: [{ kind: 'postgres', database: 'wiki', socket, user, password }, WIKI.ledger],
+        ...WIKI.parts,
       },
       restoreTest: { scratch: lab.scratch, sample: '1/1' },
     };

@@ -1,7 +1,7 @@
 import { existsSync } from 'node:fs';
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { type AppSite, filesIn } from './app-site.js';
+import { type AppSite, filesIn, NEVER_STOPPED } from './app-site.js';
 import type { Lab } from './lab.js';
 import { sampleRepository } from './mediagit-repository.js';
 
@@ -20,13 +20,7 @@ export async function mediagitApp(lab: Lab): Promise<AppSite> {
   return {
     root,
     repositories: ['nas', 'local'],
-    service: false,
-    up: async () => true,
-    down: async () => true,
-    start: async () => {},
-    stop: async () => {},
-    kill: async () => {},
-    pids: () => [],
+    ...NEVER_STOPPED,
     look: () => filesIn(root, /^$/),
     // The work tree and the directories of the staged refs are no part of a snapshot.
     bare: (line) => (/^(notes\.txt|\.mediagit)\t/.test(line) ? '' : line),

@@ -40,6 +40,17 @@ export interface AppSite {
   end?: () => Promise<void>;
 }
 
+/** Of an application that no run ever stops. */
+export const NEVER_STOPPED = {
+  service: false,
+  up: async () => true,
+  down: async () => true,
+  start: async () => {},
+  stop: async () => {},
+  kill: async () => {},
+  pids: () => [],
+} satisfies Partial<AppSite>;
+
 /** Kind, mode, owner, time of change, contents and target of everything below `dir` but `skip`, by its path there. */
 export async function filesIn(dir: string, skip: RegExp, prefix = ''): Promise<string[]> {
   const script = `find . -mindepth 1 -type f -printf '%P\\t%y %m %U %G %Ts\\n' -o -mindepth 1 -printf '%P\\t%y %m %U %G %l\\n'; echo; find . -type f -exec sha256sum {} +`;

@@ -35,6 +35,14 @@ export interface LabSite {
   rows: (file?: string) => Promise<number[]>;
 }
 
+/** The site as a config has it: an application that a pid file names. */
+export const siteOf = ({ root, pidFile, url, command }: LabSite) => ({
+  app: 'videocms',
+  root,
+  service: { name: 'videocms', process: { pidFile, start: { ...command, cwd: root }, signal: 'SIGINT' } },
+  health: { http: url },
+});
+
 export async function createLabSite(
   dir: string,
   { startMs = 300, videos = 4, mb = 3 }: { startMs?: number; videos?: number; mb?: number } = {},

@@ -13,7 +13,7 @@ import { DEFAULT_HOST, hostQueue } from '../../src/core/names.js';
 import { findTemporal, startDevServer } from '../../worker/dev-server.js';
 import { freePorts } from '../../worker/free-ports.js';
 import { CHEAP_PASSWORD, layCheapRepository } from './cheap-restic.js';
-import { createLabSite, type LabSite } from './lab-site.js';
+import { createLabSite, type LabSite, siteOf } from './lab-site.js';
 import { eventually } from './toy.js';
 
 const ROOT = fileURLToPath(new URL('../..', import.meta.url));
@@ -218,13 +218,7 @@ export async function createLab(options: LabOptions = {}): Promise<Lab | string>
 
 function siteLines(site: LabSite, repositories: string[], scratch: string): ConfigObject {
   return {
-    app: 'videocms',
-    root: site.root,
-    service: {
-      name: 'videocms',
-      process: { pidFile: site.pidFile, start: { ...site.command, cwd: site.root }, signal: 'SIGINT' },
-    },
-    health: { http: site.url },
+    ...siteOf(site),
     repositories,
     limits: { reserve: '10MB' },
     restoreTest: { scratch, boot: true, sample: '1/1', start: { argv: site.command.argv.slice(0, 2) } },

@@ -1,8 +1,7 @@
 import assert from 'node:assert/strict';
-import { type ChildProcess, execFileSync } from 'node:child_process';
+import type { ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
-import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { existsSync, mkdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { type TestContext, test } from 'node:test';
@@ -19,6 +18,7 @@ import { runWatchdog } from '../../worker/watchdog.js';
 import { createSiteWatch, type WatchdogEvent } from '../../worker/watchdog-site.js';
 import { testContext } from '../support/context.js';
 import { holderOf } from '../support/holder.js';
+import { smallDisk } from '../support/small-disk.js';
 import { createToy, eventually, lives, runModule, type Toy } from '../support/toy.js';
 
 const WORKER = fileURLToPath(new URL('../support/section-worker.ts', import.meta.url));
@@ -205,19 +205,14 @@ test('one watchdog for a state directory; an unreadable record is told and stops
 });
 
 test('a state directory that is read-only: up once, not again and again, and nothing over a state that would be taken away later', async (t) => {
-  if (process.getuid?.() !== 0) return t.skip('mounting a tmpfs needs root');
-  const dir = mkdtempSync(join(tmpdir(), 'holdfast-readonly-'));
-  try {
-    execFileSync('mount', ['-t', 'tmpfs', '-o', 'size=64m', 'tmpfs', dir], { stdio: 'pipe' });
-  } catch {
-    return t.skip('a tmpfs cannot be mounted here');
-  }
+  const mounted = smallDisk('64m');
+  if (typeof mounted === 'string') return t.skip(mounted);
+  const { dir, remount: disk } = mounted;
   const toy = await createToy();
   t.after(() => {
     toy.end();
-    execFileSync('umount', ['-l', dir]);
+    mounted.end();
   });
-  const disk = (how: string) => execFileSync('mount', ['-o', `remount,${how}`, dir]);
   const ctx = await testContext({ dir });
   const paths = ctx.state.site('cms');
   const guard = openSite(ctx.state, 'cms');

@@ -1,28 +1,23 @@
 import assert from 'node:assert/strict';
-import { execFileSync } from 'node:child_process';
-import { mkdtempSync, readFileSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { services } from '../../../activities/services/index.js';
 import { openSite } from '../../../activities/site/site.js';
 import { testContext } from '../../support/context.js';
 import { holderOf } from '../../support/holder.js';
+import { smallDisk } from '../../support/small-disk.js';
 import { createToy, eventually } from '../../support/toy.js';
 
 for (const mode of ['finish', 'recover'] as const)
   test(`a dump that fills the disk of the state directory does not keep the application down (${mode})`, async (t) => {
-    if (process.getuid?.() !== 0) return t.skip('mounting a small tmpfs needs root');
-    const dir = mkdtempSync(join(tmpdir(), 'holdfast-full-'));
-    try {
-      execFileSync('mount', ['-t', 'tmpfs', '-o', 'size=4m', 'tmpfs', dir], { stdio: 'pipe' });
-    } catch {
-      return t.skip('a tmpfs cannot be mounted here');
-    }
+    const disk = smallDisk('4m');
+    if (typeof disk === 'string') return t.skip(disk);
+    const { dir } = disk;
     const toy = await createToy();
     t.after(() => {
       toy.end();
-      execFileSync('umount', ['-l', dir]);
+      disk.end();
     });
     const ctx = await testContext({ dir });
     const paths = ctx.state.site('cms');

@@ -118,6 +118,17 @@ const watched = async (state: Deps['state'], use: () => Promise<void>): Promise<
   await watchdog;
 };
 
+/** A section of its own whose way back lies beside the site. */
+async function sheltered({ ctx, plan, deps, base }: Awaited<ReturnType<typeof site>>, undo: boolean) {
+  const guard = openSite(deps.state, 'app');
+  await guard.hold(holder);
+  const { epoch } = await guard.arm(holder, { services: plan.services, capMs: 60_000 }, ctx);
+  const capture = { ...base, captureId: CAPTURE, epoch };
+  await env().run(dump(deps), capture);
+  await env().run(shelter(deps), { ...capture, undo });
+  return { guard, epoch };
+}
+
 test('whoever recovers a section brings back all of the state from before; a person may still choose the other one', async () => {
   const { ctx, dir, root, plan, deps, base } = await site();
   const before = look(root);
@@ -286,14 +297,10 @@ test('a run that was reset never takes an operation of its earlier self for done
 });
 
 test('whoever is asked has a week from then on; a repeat of the question takes nothing from the run that has the site by then', async () => {
-  const { ctx, dir, root, plan, deps, base } = await site();
+  const here = await site();
+  const { ctx, dir, root, plan, deps, base } = here;
   await watched(deps.state, async () => {
-    const guard = openSite(deps.state, 'app');
-    await guard.hold(holder);
-    const { epoch } = await guard.arm(holder, { services: plan.services, capMs: 60_000 }, ctx);
-    const capture = { ...base, captureId: CAPTURE, epoch };
-    await env().run(dump(deps), capture);
-    await env().run(shelter(deps), { ...capture, undo: true });
+    const { guard, epoch } = await sheltered(here, true);
     await guard.ensureUp('recover', { epoch, withinMs: 10_000 }, ctx);
     const made = rolledBackTree(dir, plan, runTag(holder));
     await noteAside(deps.state, 'app', { path: made, at: '2026-01-01T00:00:00.000Z', snapshot: 'x' });
@@ -326,14 +333,10 @@ async function served() {
 
 test('a database in a server comes back with the files, whoever recovers; what the operation left there is kept and not put back by itself', async () => {
   const { rows, file, lines } = await served();
-  const { ctx, plan, deps, base } = await site({}, [lines]);
+  const here = await site({}, [lines]);
+  const { ctx, plan, deps, base } = here;
   await watched(deps.state, async () => {
-    const guard = openSite(deps.state, 'app');
-    await guard.hold(holder);
-    const { epoch } = await guard.arm(holder, { services: plan.services, capMs: 60_000 }, ctx);
-    const capture = { ...base, captureId: CAPTURE, epoch };
-    await env().run(dump(deps), capture);
-    await env().run(shelter(deps), { ...capture, undo: true });
+    const { guard, epoch } = await sheltered(here, true);
     assert.equal(await rows(), 'old', 'nothing is exchanged as long as nothing went wrong');
     await writeFile(file, 'new');
     await guard.ensureUp('recover', { epoch, withinMs: 10_000 }, ctx);
@@ -355,14 +358,10 @@ test('a database in a server comes back with the files, whoever recovers; what t
 
 test('with writes open a decision brings a database in a server back, and whoever recovers that takes it back', async () => {
   const { rows, file, lines } = await served();
-  const { ctx, plan, deps, base } = await site({}, [lines]);
+  const here = await site({}, [lines]);
+  const { ctx, plan, deps, base } = here;
   await watched(deps.state, async () => {
-    const guard = openSite(deps.state, 'app');
-    await guard.hold(holder);
-    const { epoch } = await guard.arm(holder, { services: plan.services, capMs: 60_000 }, ctx);
-    const capture = { ...base, captureId: CAPTURE, epoch };
-    await env().run(dump(deps), capture);
-    await env().run(shelter(deps), { ...capture, undo: false });
+    const { guard, epoch } = await sheltered(here, false);
     await guard.ensureUp('finish', { epoch, withinMs: 10_000 }, ctx);
     await writeFile(file, 'new, and written since');
     const asked = (await env().run(ask(deps), { ...base, said: 'why', running: 'after' as const })) as Asked;
