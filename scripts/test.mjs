@@ -2,7 +2,7 @@
 import { spawnSync } from 'node:child_process';
 import { parseArgs } from 'node:util';
 import { ROOT, setup } from './setup.mjs';
-import { laneOf, loopbackOnly, testFiles } from './testing/lanes.mjs';
+import { laneOf, loopbackOnly, startsCommand, testFiles } from './testing/lanes.mjs';
 import { runFile } from './testing/run-file.mjs';
 
 /** `npm test`: everything. `npm test -- --only <part of a path>`: those test files alone. */
@@ -53,11 +53,13 @@ const files = testFiles(only);
 const inLane = (name) => files.filter((file) => laneOf(file) === name);
 // Tests meet a server only where the run gives them one: never one of the person who runs them.
 const { TEMPORAL_ADDRESS: _, TEMPORAL_NAMESPACE: __, ...env } = process.env;
-const { startServer, temporalPath } = await import('./testing/server.mjs');
+const { buildOnce, startServer, temporalPath } = await import('./testing/server.mjs');
 const temporal = await temporalPath(env, console.log);
 if (temporal) env.TEMPORAL_CLI_PATH = temporal;
+const built = files.some(startsCommand) ? await buildOnce() : undefined;
+if (built) env.HOLDFAST_TEST_BUILD = built.dir;
 
-await lane(inLane('parallel'), 2, { env });
+await lane(inLane('parallel'), 3, { env });
 const [isolated, waiting, paired, serial] = ['isolated', 'waiting', 'paired', 'serial'].map(inLane);
 const server = temporal && [...waiting, ...paired, ...serial].length > 0 ? await startServer(temporal) : undefined;
 const withServer = { env: { ...env, ...server?.env } };
@@ -65,12 +67,13 @@ const aside = lane(waiting, 1, withServer);
 if (isolated.length > 0) {
   const wrapper = loopbackOnly();
   const skipping = wrapper && testServer ? { TEMPORAL_TEST_SERVER_PATH: testServer } : {};
-  await lane(isolated, 2, { env: { ...env, ...skipping }, wrapper });
+  await lane(isolated, 3, { env: { ...env, ...skipping }, wrapper });
 }
 await aside;
-await lane(paired, 2, withServer);
+await lane(paired, 3, withServer);
 await lane(serial, 1, withServer);
 await server?.stop();
+await built?.remove();
 
 const total = (pick) => results.reduce((n, result) => n + pick(result), 0);
 const skips = results.flatMap(({ file, skips }) => skips.map((skip) => ({ file, ...skip })));

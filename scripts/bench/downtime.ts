@@ -12,7 +12,7 @@ const VIDEOS = 10;
 /** A lab with that much media, whose worker runs, whose site is up, and which has one backup. */
 export async function openBench(built: string, mb: number): Promise<Lab> {
   const lab = await createLab({
-    ...{ built, mb, ownServer: true, startMs: START_MS, videos: VIDEOS, engines: ['restic'] },
+    ...{ built, mb, ownServer: true, startMs: START_MS, videos: VIDEOS, engines: ['restic'], dearRestic: true },
     configure: (config) => {
       config.sites.cms.keep = { last: 5 };
     },

@@ -16,7 +16,7 @@ const PER_DIRECTORY = 1_000;
 
 async function openMany(built: string, sites: Record<string, Many>): Promise<Lab> {
   const lab = await createLab({
-    ...{ built, videos: 1, mb: 1, engines: ['restic'] },
+    ...{ built, videos: 1, mb: 1, engines: ['restic'], dearRestic: true },
     configure: (config, { dir }) => {
       for (const name of SEVERAL) config.repositories[name] = { engine: 'archive', location: join(dir, name) };
       config.sites = Object.fromEntries(

@@ -5,9 +5,9 @@ import { ROOT } from '../setup.mjs';
 
 /**
  * Where a test file runs, by its directory. `serial`: measures time, so one at a time. `paired`: has namespaces of its own on the
- * run's Temporal server, and waits a lot: two at a time. `isolated`: has the time-skipping server, which listens on all
+ * run's Temporal server, and waits a lot: three at a time. `isolated`: has the time-skipping server, which listens on all
  * interfaces, so in a network namespace of its own. `waiting`: sits through a deadline and needs hardly any processor, so
- * beside the isolated ones. `parallel`: needs no server of Temporal, two at a time.
+ * beside the isolated ones. `parallel`: needs no server of Temporal, three at a time.
  */
 const LANES = {
   crash: 'serial',
@@ -26,6 +26,11 @@ const FILES = {
 
 export function laneOf(file) {
   return FILES[file] ?? LANES[file.split('/')[1]] ?? 'parallel';
+}
+
+/** Whether a test file starts the command, mostly many times. */
+export function startsCommand(file) {
+  return laneOf(file) !== 'parallel' || file.startsWith('test/src/cli/');
 }
 
 /** Test files of the checkout, relative to it, those of `only` where it is given (part of the path). */

@@ -11,6 +11,12 @@ export async function temporalPath(env, say) {
   );
 }
 
+/** A compiled copy of the checkout for all files that start the command: `dir`, and `remove`. */
+export async function buildOnce() {
+  const { buildLab } = await tsImport('../../test/support/lab-build.ts', import.meta.url);
+  return buildLab();
+}
+
 /** One dev server for all serial suites; each makes namespaces of its own on it. */
 export async function startServer(path) {
   const { startDevServer } = await load();

@@ -17,6 +17,8 @@ interface EngineCase {
   engine: Engine;
   /** A repository that does not exist yet, at or below `dir`. */
   repository: (dir: string) => Promise<RepositorySpec>;
+  /** Makes it cheaper than `init` does, for all tests but that of `init`. */
+  lay?: (repo: RepositorySpec) => Promise<void>;
   /** Flips one byte of stored data. */
   flip: (repo: RepositorySpec) => Promise<void>;
   /** What no argument, error or log may contain. */
@@ -43,7 +45,7 @@ async function all(entries: AsyncIterable<ListedFile>): Promise<ListedFile[]> {
 /** What every engine must hold. A new engine passes it before it is registered. */
 export function engineSuite(
   name: string,
-  { engine, repository, flip, secrets, expired, capture, skip }: EngineCase,
+  { engine, repository, lay, flip, secrets, expired, capture, skip }: EngineCase,
 ): void {
   const killed = engine.name === 'restic' && NO_FOREIGN_PIDS;
   const requestOf = async (...args: Parameters<typeof plainRequest>): Promise<BackupRequest> => {
@@ -53,6 +55,7 @@ export function engineSuite(
   const make = async (ctx: Context): Promise<{ dir: string; repo: RepositorySpec }> => {
     const dir = await temp('engine');
     const repo = await repository(join(dir, 'repo'));
+    await lay?.(repo);
     await engine.init(repo, ctx);
     return { dir, repo };
   };

@@ -53,7 +53,6 @@ export async function openArena(built: string, ownServer = false): Promise<Arena
     ownServer,
     videos: 2,
     mb: 1,
-    cheapRestic: true,
     configure: (config, { dir }) => {
       config.sites.cms.keep = { last: 3 };
       config.restore.approval = 'required';

@@ -13,6 +13,7 @@ import { DEFAULT_HOST, hostQueue } from '../../src/core/names.js';
 import { findTemporal, startDevServer } from '../../worker/dev-server.js';
 import { freePorts } from '../../worker/free-ports.js';
 import { CHEAP_PASSWORD, layCheapRepository } from './cheap-restic.js';
+import { commandArgs } from './command.js';
 import { createLabSite, type LabSite, siteOf } from './lab-site.js';
 import { eventually } from './toy.js';
 
@@ -30,8 +31,8 @@ export interface LabOptions {
   built?: string;
   /** A Temporal of its own, with a database file, that can be killed and started again. */
   ownServer?: boolean;
-  /** A restic repository whose key costs no time: where dozens of runs are played and none is measured. */
-  cheapRestic?: boolean;
+  /** A restic repository whose key costs as much as anybody's: where time is measured. */
+  dearRestic?: boolean;
   configure?: (config: ConfigObject, lab: { dir: string; site: LabSite }) => void;
 }
 
@@ -92,10 +93,10 @@ export async function createLab(options: LabOptions = {}): Promise<Lab | string>
   await openState(state);
   const site = await createLabSite(dir, options);
   const [passwordFile, configPath] = [join(dir, 'restic.key'), join(dir, 'holdfast.yaml')];
-  const password = options.cheapRestic ? CHEAP_PASSWORD : randomBytes(16).toString('hex');
+  const password = options.dearRestic ? randomBytes(16).toString('hex') : CHEAP_PASSWORD;
   await writeFile(passwordFile, password, { mode: 0o600 });
   const repositories = { nas: join(dir, 'repositories/restic'), local: join(dir, 'repositories/archive') };
-  if (options.cheapRestic) await layCheapRepository(repositories.nas);
+  if (!options.dearRestic) await layCheapRepository(repositories.nas);
   const names = (options.engines ?? ['restic', 'archive']).map((engine) => (engine === 'restic' ? 'nas' : 'local'));
   let config: ConfigObject = {
     version: 1,
@@ -117,9 +118,7 @@ export async function createLab(options: LabOptions = {}): Promise<Lab | string>
     // restic may have a cache of the person who runs the tests: nothing of a lab belongs there.
     XDG_CACHE_HOME: join(dir, 'cache'),
   };
-  const command = options.built
-    ? [join(options.built, 'src/cli/main.js')]
-    : ['--import', import.meta.resolve('tsx'), join(ROOT, 'src/cli/main.ts')];
+  const command = commandArgs(options.built);
   const started: ChildProcess[] = [];
   const start = (name: string, args: string[], more: Record<string, string> = {}) => {
     const child = spawn(process.execPath, [...command, ...args], {

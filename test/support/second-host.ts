@@ -7,6 +7,7 @@ import { fileURLToPath } from 'node:url';
 import { openState } from '../../activities/site/state.js';
 import { pollers } from '../../src/client/pollers.js';
 import { hostQueue } from '../../src/core/names.js';
+import { commandArgs } from './command.js';
 import type { Lab } from './lab.js';
 import { eventually } from './toy.js';
 
@@ -40,8 +41,7 @@ export async function createSecondHost(lab: Lab, name: string, config: object): 
     ...{ name, dir, state },
     worker: () => worker,
     start: async () => {
-      const cli = join(ROOT, 'src/cli/main.ts');
-      const args = ['--import', import.meta.resolve('tsx'), cli, 'worker', '--config', configPath];
+      const args = [...commandArgs(), 'worker', '--config', configPath];
       const env = { ...process.env, ...lab.env, HOLDFAST_STATE_DIR: state, HOLDFAST_HOST: name };
       worker = spawn(process.execPath, args, { cwd: ROOT, env, stdio: ['ignore', 'pipe', 'pipe'] });
       const log = createWriteStream(join(dir, 'worker.log'), { flags: 'a' });

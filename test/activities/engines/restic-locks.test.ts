@@ -10,6 +10,7 @@ import { findProgram } from '../../../activities/tools/programs.js';
 import { isFailure } from '../../../src/core/failures.js';
 import { RepositorySpec } from '../../../src/core/plan.js';
 import { requestOf, temp } from '../../conformance/engine-fixture.js';
+import { CHEAP_PASSWORD, layCheapRepository } from '../../support/cheap-restic.js';
 import { testContext } from '../../support/context.js';
 import { NO_FOREIGN_PIDS } from '../../support/pid-namespace.js';
 
@@ -18,10 +19,10 @@ const PART = { n: 1, of: 1 };
 async function repository(): Promise<{ dir: string; repo: RepositorySpec; env: NodeJS.ProcessEnv }> {
   const dir = await temp('restic');
   const file = join(dir, 'password');
-  await writeFile(file, 'a password\n', { mode: 0o600 });
+  await writeFile(file, CHEAP_PASSWORD, { mode: 0o600 });
   const repo = RepositorySpec.parse({ name: 'nas', engine: 'restic', location: join(dir, 'repo'), password: { file } });
-  const env = { ...process.env, RESTIC_REPOSITORY: repo.location, RESTIC_PASSWORD: 'a password' };
-  await resticEngine.init(repo, await testContext());
+  const env = { ...process.env, RESTIC_REPOSITORY: repo.location, RESTIC_PASSWORD: CHEAP_PASSWORD };
+  await layCheapRepository(repo.location);
   return { dir, repo, env };
 }
 

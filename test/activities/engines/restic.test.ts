@@ -5,6 +5,7 @@ import { resticEngine } from '../../../activities/engines/restic.js';
 import { findProgram } from '../../../activities/tools/programs.js';
 import { RepositorySpec } from '../../../src/core/plan.js';
 import { engineSuite } from '../../conformance/engine-suite.js';
+import { CHEAP_PASSWORD, layCheapRepository } from '../../support/cheap-restic.js';
 
 engineSuite('restic', {
   engine: resticEngine,
@@ -12,13 +13,14 @@ engineSuite('restic', {
   repository: async (dir) => {
     const file = `${dir}.password`;
     await mkdir(join(dir, '..'), { recursive: true });
-    await writeFile(file, 'correct horse battery\n', { mode: 0o600 });
+    await writeFile(file, `${CHEAP_PASSWORD}\n`, { mode: 0o600 });
     await writeFile(`${dir}.aws`, 'aws-secret-value\n', { mode: 0o600 });
     return RepositorySpec.parse({
       ...{ name: 'nas', engine: 'restic', location: dir, password: { file } },
       credentials: { AWS_SECRET_ACCESS_KEY: { file: `${dir}.aws` } },
     });
   },
+  lay: (repo) => layCheapRepository(repo.location),
   async flip(repo) {
     // The largest pack holds data, not trees.
     const out = execFileSync('sh', ['-c', 'find data -type f -printf "%s %p\\n" | sort -rn | head -1'], {

@@ -1,8 +1,6 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { fileURLToPath } from 'node:url';
-
-const MAIN = fileURLToPath(new URL('../../../../src/cli/main.ts', import.meta.url));
+import { commandArgs } from '../../../support/command.js';
 
 export interface Ran {
   code: number;
@@ -19,8 +17,7 @@ export interface RunWords {
 
 /** Runs the command as a process of its own, as a shell would. */
 export async function holdfast(args: string[], { cwd, env, interruptAt }: RunWords): Promise<Ran> {
-  const tsx = import.meta.resolve('tsx');
-  const child = spawn(process.execPath, ['--import', tsx, MAIN, ...args], {
+  const child = spawn(process.execPath, [...commandArgs(), ...args], {
     cwd,
     env: { PATH: process.env.PATH, HOME: cwd, HOLDFAST_STATE_DIR: `${cwd}/state`, ...env },
     stdio: ['ignore', 'pipe', 'pipe'],
