@@ -11,6 +11,7 @@ import { checks as appChecks } from '../checks/index.js';
 import type { Restored } from '../contracts.js';
 import type { Deps } from '../deps.js';
 import { planned } from '../step.js';
+import { withKills } from '../tools/context.js';
 import { runTag, scratchTree } from './fetch-place.js';
 import { nextPart } from './rotation.js';
 
@@ -37,10 +38,16 @@ export const prove = (deps: Deps) =>
       part,
     };
     const app = appChecks[plan.app];
+    let killed: Error | undefined;
+    const heard = withKills(ctx, (failure) => {
+      killed = failure;
+    });
     const found: Check[] = input.boot
-      ? ((await app?.boot?.(restored, ctx)) ?? [])
-      : ((await app?.checks(restored, ctx)) ?? []);
+      ? ((await app?.boot?.(restored, heard)) ?? [])
+      : ((await app?.checks(restored, heard)) ?? []);
     const bad = found.filter((check) => !check.ok).length;
+    // The end of a program tells nothing of the backup: the step is tried again.
+    if (bad > 0 && killed) throw killed;
     return {
       said: bad === 0 ? `${found.length} checks passed` : `${bad} of ${found.length} checks failed`,
       // Nobody finds the scratch space again.

@@ -19,6 +19,7 @@ export interface ContextOptions {
   log: string;
   beat?: (progress?: Progress) => void;
   note?: (text: string) => void;
+  onKilled?: (failure: Error) => void;
   /** Resolves a reference; its value is redacted from then on. A command runs through `run`. */
   resolve: (ref: SecretRef, ctx: Pick<Context, 'run' | 'fail'>) => Promise<string>;
 }
@@ -28,7 +29,7 @@ const SECRET_MS = 60_000;
 
 const REBIND = Symbol('rebind');
 interface Rebindable {
-  [REBIND]?: (more: Partial<Pick<ContextOptions, 'signal' | 'state' | 'log'>>) => Context;
+  [REBIND]?: (more: Partial<Pick<ContextOptions, 'signal' | 'state' | 'log' | 'onKilled'>>) => Context;
 }
 
 /**
@@ -42,6 +43,11 @@ export function withSignal(ctx: Context & Rebindable, signal: AbortSignal): Cont
 /** The same step, each program of it under a site's lock and at that epoch; `more` where a call says nothing else. */
 export function withFence(ctx: Context, fence: Fence, more: RunOptions = {}): Context {
   return { ...ctx, run: (program, args, options) => ctx.run(program, args, { ...more, ...options, fence }) };
+}
+
+/** The same step, telling of each program that somebody killed, also where its failure is caught and becomes a verdict. */
+export function withKills(ctx: Context & Rebindable, onKilled: (failure: Error) => void): Context {
+  return ctx[REBIND]?.({ onKilled }) ?? ctx;
 }
 
 /** The same step with logs and journal in another state directory. */
@@ -78,6 +84,7 @@ function bind(options: ContextOptions, redact: Redactor): Context & Rebindable {
     logFile: join(state.logs, options.log),
     redact,
     fail,
+    onKilled: options.onKilled,
   });
   return {
     [REBIND]: (more) => bind({ ...options, ...more }, redact),

@@ -6,7 +6,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { suite, test } from 'node:test';
 import { objectPath } from '../../../activities/checks/seafile-objects.js';
-import type { FailureDetails } from '../../../src/core/failures.js';
+import { wasKilled } from '../../../activities/tools/killed.js';
+import { type FailureDetails, isFailure } from '../../../src/core/failures.js';
 import { NO_MEDIAGIT_FIXTURES, sampleRepository, unpackSet } from '../../support/mediagit-repository.js';
 import { createPipeline, eachIsNamed, planOfApp } from '../../support/pipeline.js';
 import { MAIN, makeSeafile, SECRET, VIRTUAL } from '../../support/seafile-site.js';
@@ -70,6 +71,19 @@ suite('VideoCMS', () => {
     await assert.rejects(pipe.proveBrought('local', lost), named(/240p\/out3\.ts/));
     flip(archive(), 50_000);
     await assert.rejects(pipe.prove('local'), named(/an archive in local is damaged.*\d{8}T[\d.]+Z-/));
+  });
+
+  test('a program that somebody kills in mid-check is no damage of the backup', async () => {
+    const { pipe } = await stored('videocms', await generatedSite(), { online: true });
+    const [dir, { PATH }] = [await mkdtemp(join(tmpdir(), 'holdfast-killed-')), process.env];
+    writeFileSync(join(dir, 'cp'), '#!/bin/sh\nkill -9 $$\n', { mode: 0o755 });
+    process.env.PATH = `${dir}:${PATH}`;
+    try {
+      await assert.rejects(pipe.prove('local'), (error) => isFailure(error, 'ToolFailed') && wasKilled(error));
+    } finally {
+      process.env.PATH = PATH;
+    }
+    await pipe.prove('local');
   });
 
   test('the real data: a database without its log, and with the log of another time', {
