@@ -60,7 +60,7 @@ async function outages(lab: Lab, count: number): Promise<{ down: number[]; hops:
   return { down, hops };
 }
 
-/** The same lab on the same database, its server as Temporal ships it. */
+/** The same lab, its server as Temporal ships it. */
 async function untune({ server, client }: Lab): Promise<void> {
   await server?.kill();
   await server?.start(true);

@@ -44,7 +44,7 @@ export interface Lab {
   restored: string;
   configPath: string;
   client: Client;
-  /** Set for a lab with a server of its own; untuned it lacks the settings that make the dev server fast. */
+  /** Set for a lab with a server of its own; untuned it lacks the settings that make the dev server fast, and has nothing of before: a database file keeps its WAL mode. */
   server?: { kill: () => Promise<void>; start: (untuned?: boolean) => Promise<void> };
   site: LabSite;
   /** Location per repository: `nas` is restic's, `local` the archive's. */
@@ -81,7 +81,7 @@ export async function createLab(options: LabOptions = {}): Promise<Lab | string>
   const launch = (untuned = false) =>
     startDevServer({
       ...{ temporal, namespace, headless: true },
-      ...(options.ownServer ? { ports, dbFile: join(dir, 'temporal.db'), untuned } : {}),
+      ...(options.ownServer ? { ports, dbFile: join(dir, untuned ? 'untuned.db' : 'temporal.db'), untuned } : {}),
     });
   let server = await launch();
   const [state, scratch, restored] = ['state', 'scratch', 'restored'].map((name) => join(dir, name)) as [
