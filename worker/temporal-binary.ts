@@ -7,7 +7,7 @@ import { promisify } from 'node:util';
 
 const CLI_VERSION = 'v1.5.1';
 const DOWNLOAD_LIMIT_MS = 120_000;
-const BUILD_LIMIT_MS = 900_000;
+const BUILD_LIMIT_MS = 1_800_000;
 
 /** A running server, or the `temporal` command that can be one. */
 export type Temporal = { address: string } | { path: string };
