@@ -1,10 +1,16 @@
 #!/usr/bin/env node
-import { spawn } from 'node:child_process';
+import { execFileSync, spawn } from 'node:child_process';
+import { existsSync } from 'node:fs';
 import { ROOT, setup } from './setup.mjs';
 
 /** `npm run demo`: installs what lacks to run it, then tells the story. */
 try {
   setup('runtime');
+  // The story's last line is a command, and whoever types it is in this checkout.
+  if (!existsSync(`${ROOT}node_modules/.bin/holdfast`)) {
+    console.error('setup: npm run build (once, for npx holdfast)');
+    execFileSync(process.execPath, ['scripts/build.mjs'], { cwd: ROOT, stdio: ['ignore', 2, 2] });
+  }
 } catch (error) {
   console.error(`setup: ${error instanceof Error ? error.message : error}`);
   process.exit(1);

@@ -26,7 +26,7 @@ try {
   if (!measured) throw new Error('interrupted');
   const facts = { ...measured, seconds: (now() - began) / 1000 };
   const untrue = untrueClaims(facts);
-  const next = `${keep ? '' : 'keep it: npm run demo -- --keep      '}next: npx holdfast init`;
+  const next = `${keep ? '' : 'keep it: npm run demo -- --keep      '}next: npx holdfast init --root <your application>`;
   if (untrue.length === 0) say(`All true. ${facts.seconds.toFixed(0)} s.   ${next}`);
   for (const claim of untrue) say(`NOT TRUE: ${claim}`);
   honest(facts.downtimeMs / facts.floorMs, facts.hopMs).forEach(say);

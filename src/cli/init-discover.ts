@@ -47,6 +47,12 @@ const COMPOSE_NAMES = ['compose.yaml', 'compose.yml', 'docker-compose.yaml', 'do
 export async function discover(wanted: Wanted): Promise<Found> {
   const { cwd } = wanted;
   const start = resolve(cwd, wanted.root ?? '.');
+  // `npx holdfast` works in its checkout alone, where the compose file is that of Temporal and of our own worker.
+  if (!wanted.root && !wanted.compose && (await packageName(start)) === 'holdfast')
+    throw new CliError(
+      EXIT.usage,
+      `${start} is Holdfast itself; name your application's directory: holdfast init --root /srv/...`,
+    );
   const looked =
     wanted.unit || wanted.none
       ? undefined
@@ -84,6 +90,11 @@ export async function discover(wanted: Wanted): Promise<Found> {
         ? { systemd: wanted.unit }
         : ('none' as const);
   return { name, app, root, service, databases, because };
+}
+
+async function packageName(dir: string): Promise<string | undefined> {
+  const text = await readFile(join(dir, 'package.json'), 'utf8').catch(() => '{}');
+  return /"name":\s*"([^"]*)"/.exec(text)?.[1];
 }
 
 async function composeServices(file: string): Promise<{ name: string; image: string }[]> {

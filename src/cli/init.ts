@@ -79,6 +79,7 @@ async function init(call: Call): Promise<ExitCode> {
   );
   if (madeKey) call.say(`  made the password ${key}; without a copy of it elsewhere no backup can be read`);
   for (const line of mistakes) call.say(`  to correct: ${line}`);
+  if (env.npm_command === 'exec') call.say('  holdfast is not on your PATH: say npx holdfast here, or once: npm link');
   call.say(`next: ${next}`);
   call.emit({
     file,

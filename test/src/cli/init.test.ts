@@ -70,6 +70,15 @@ describe('holdfast init', () => {
     assert.deepEqual(repositories.main, { engine: 'archive', location: join(dir, 'backups') });
   });
 
+  it('is not led to back up Holdfast itself by the compose file of its checkout', async () => {
+    await writeFile(join(site, 'docker-compose.yaml'), COMPOSE);
+    await writeFile(join(site, 'package.json'), '{ "name": "holdfast" }');
+    const refused = await init();
+    assert.equal(refused.code, 2);
+    assert.match(refused.err, /is Holdfast itself; name your application's directory: holdfast init --root/);
+    assert.equal((await init('--root', site)).code, 0);
+  });
+
   it('never overwrites a config or a key', async () => {
     await mkdir(join(dir, 'etc'));
     await writeFile(file, 'mine');
