@@ -5,6 +5,7 @@ import type { Context } from '../contracts.js';
 import { databases } from '../databases/index.js';
 import { syncDirectory } from '../site/durable.js';
 import { exists } from './copy.js';
+import { likeBefore } from './parents.js';
 import { databasePieces, setPieces, stagingBelow } from './restored.js';
 
 /** Where the manifest, the lists and RESTORE.md lie in an arranged site. */
@@ -37,6 +38,7 @@ export async function arrange(
     await placeDatabase(from, target, entry, ctx);
   }
   await rename(stagingBelow(manifest, tree), join(site, ABOUT));
+  await likeBefore(site, manifest.directories ?? []);
   return site;
 }
 

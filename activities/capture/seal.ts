@@ -1,5 +1,5 @@
 import { cp, lstat, mkdir, readdir, readFile, rm } from 'node:fs/promises';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { formatBytes } from '../../src/core/durations.js';
 import { type FileLine, type FileSetEntry, Manifest } from '../../src/core/manifest.js';
 import type { FileSetSpec, Plan } from '../../src/core/plan.js';
@@ -13,6 +13,7 @@ import { writeAttributes } from './attributes.js';
 import { exists } from './copy.js';
 import { CONFIG, FILES, LISTS, listOf, MANIFEST, REPORTS, stagingOf } from './layout.js';
 import { sha256Of, sortFile, writeLines } from './lines.js';
+import { parentsOf } from './parents.js';
 import { walk } from './walk.js';
 
 /** How many of the newest reports travel in each snapshot. */
@@ -35,12 +36,15 @@ export async function seal(state: StateDir, plan: Plan, ctx: Context): Promise<M
     const entry = await list(set, dir, ctx);
     if (entry) fileSets.push(entry);
   }
-  const pending = await extraFiles(plan, manifest, dir, ctx);
+  const extra = new Set<string>();
+  const pending = await extraFiles(plan, manifest, dir, extra, ctx);
   if (pending) fileSets.push(pending);
+  const places = [...manifest.databases.flatMap(({ path }) => path ?? []), ...fileSets.map(({ root }) => `${root}/.`)];
+  const directories = await parentsOf(plan.root, [...places, ...extra]);
   await referencesAreThere(plan, manifest, dir, ctx);
   await writeDurable(join(dir, CONFIG), plan.configText);
   await addReports(state, plan.site, join(dir, REPORTS));
-  const sealed: Manifest = { ...manifest, filesAsOf, fileSets, notes: [...manifest.notes, SEALED] };
+  const sealed: Manifest = { ...manifest, filesAsOf, fileSets, directories, notes: [...manifest.notes, SEALED] };
   await writeDurable(join(dir, MANIFEST), `${JSON.stringify(sealed, null, 1)}\n`);
   return sealed;
 }
@@ -136,6 +140,7 @@ async function extraFiles(
   plan: Plan,
   manifest: Manifest,
   dir: string,
+  directories: Set<string>,
   ctx: Context,
 ): Promise<FileSetEntry | undefined> {
   const find = checks[plan.app]?.extraFiles;
@@ -144,7 +149,10 @@ async function extraFiles(
   async function* lines(): AsyncGenerator<FileLine> {
     for await (const extra of find!(capture, ctx)) {
       const line = await lineOf(plan.root, extra.path);
-      if (line) yield line;
+      if (line) {
+        directories.add(`${dirname(extra.path)}/.`);
+        yield line;
+      }
       ctx.note(`${extra.why}${line ? '' : ', and is gone'}`);
     }
   }

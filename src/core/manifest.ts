@@ -110,6 +110,8 @@ export const Manifest = z.strictObject({
   /** Only in a fetched tree: the databases are of this other capture, as the input asked for. */
   databasesOf: z.strictObject({ captureId: z.string(), capturedAt: z.string() }).optional(),
   fileSets: z.array(FileSetEntry),
+  /** The site's root (empty path) and the directories below it that databases and file sets lie in, outermost first. */
+  directories: z.array(z.strictObject({ path: z.string(), mode: z.int(), uid: z.int(), gid: z.int() })).optional(),
   /** Boot id of the machine, until all that was copied is on its disk. Never in a snapshot. */
   copiedIn: z.string().optional(),
   uncovered: z.array(z.string()),
