@@ -11,6 +11,7 @@ import { engines } from '../engines/index.js';
 import { operationOf } from '../guarded/operation.js';
 import { notifyAll } from '../notify/index.js';
 import { preflightHealth } from '../preflight/health.js';
+import { forLostSite } from '../preflight/lost-site.js';
 import { preflightOperation } from '../preflight/operation.js';
 import { preflightRepositories } from '../preflight/repositories.js';
 import { preflightSources } from '../preflight/sources.js';
@@ -117,7 +118,8 @@ async function preflight(plan: Plan, input: PrepareInput, env: Env): Promise<voi
   // On an empty machine there is no service yet, and a restore into a directory needs none.
   const guarded = input.workflow === 'guardedChange';
   const stops = input.workflow === 'backup' || guarded || (input.workflow === 'restore' && input.target === undefined);
-  for (const spec of stops ? plan.services : []) await services[spec.kind].preflight(spec as never, env.ctx);
+  const ctx = input.workflow === 'restore' ? forLostSite(env.ctx) : env.ctx;
+  for (const spec of stops ? plan.services : []) await services[spec.kind].preflight(spec as never, ctx);
   if (!input.reads && !isOnline(plan)) await preflightHealth(plan, env.ctx, env.deps.healthPatienceMs);
   const bytes = input.reads ? 0 : await preflightSources(plan, env);
   if (!input.reads) await appChecks[plan.app]?.preflight?.(plan, env.ctx);
