@@ -38,7 +38,7 @@ export async function findTemporal(options: FindOptions = {}): Promise<Temporal>
   let path = found();
   for (const get of fetch ? [download, goInstall] : []) {
     if (path) break;
-    await get(cache, env, say).catch((error) => say(`temporal: ${firstLine(error)}`));
+    await get(cache, env, say).catch((error) => say(`temporal: that failed: ${cause(error)}`));
     path = found();
   }
   if (path) return { path };
@@ -93,9 +93,9 @@ function entries(dir: string): string[] {
   }
 }
 
-function firstLine(error: unknown): string {
+/** What a person can use of an error: the end of its chain of wrappers. */
+function cause(error: unknown): string {
   const { stderr, message } = error as { stderr?: string; message: string };
   const line = (stderr?.trim() || message).split('\n')[0] ?? '';
-  // The SDK names its address, with all its parameters, twice.
-  return line.replace(/ for url \([^)]*\)/g, '');
+  return line.split(': ').slice(-3).join(': ');
 }
