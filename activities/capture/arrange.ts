@@ -1,6 +1,6 @@
 import { chmod, chown, lstat, mkdir, readdir, rename, rm } from 'node:fs/promises';
 import { dirname, join, relative } from 'node:path';
-import type { Manifest } from '../../src/core/manifest.js';
+import { ABOUT, type Manifest } from '../../src/core/manifest.js';
 import type { Context } from '../contracts.js';
 import { databases } from '../databases/index.js';
 import { syncDirectory } from '../site/durable.js';
@@ -8,8 +8,7 @@ import { exists } from './copy.js';
 import { likeBefore } from './parents.js';
 import { databasePieces, setPieces, stagingBelow } from './restored.js';
 
-/** Where the manifest, the lists and RESTORE.md lie in an arranged site. */
-export const ABOUT = '.holdfast';
+export { ABOUT };
 
 /** The arranged site of a fetched tree. */
 export function siteIn(tree: string): string {

@@ -1,7 +1,9 @@
-import type { SiteFacts } from '../apps/contract.js';
+import { join, resolve } from 'node:path';
+import type { AppPlan, SiteFacts } from '../apps/contract.js';
 import { apps } from '../apps/index.js';
 import { parseRate, parseSize } from '../core/durations.js';
 import { failure } from '../core/failures.js';
+import { ABOUT } from '../core/manifest.js';
 import type { NotifySpec, RepositorySpec } from '../core/plan.js';
 import { Plan, SshSpec } from '../core/plan.js';
 import { configTextOf } from './config-text.js';
@@ -29,7 +31,7 @@ export function derivePlan(config: Config, siteName: string, facts: SiteFacts, c
       what: `there is no site "${siteName}"; known: ${Object.keys(config.sites).join(', ') || 'none'}`,
     });
   const options = app.options.parse(site.options ?? {}) as Record<string, unknown>;
-  const planned = app.plan({ root: site.root, options }, facts);
+  const planned = withoutAbout(site.root, facts, (own) => app.plan({ root: site.root, options }, own));
   const { limits = {}, objectives = {}, restoreTest = {} } = site;
   return Plan.parse({
     schema: 1,
@@ -79,6 +81,18 @@ export function derivePlan(config: Config, siteName: string, facts: SiteFacts, c
     pull: pullOf(site),
     configText: configTextOf(config, siteName),
   } satisfies Record<keyof Plan, unknown>);
+}
+
+/** A site that was restored into a directory and moved to its place still has the papers of that restore: captured, the next one had two. */
+function withoutAbout(root: string, facts: SiteFacts, plan: (own: SiteFacts) => AppPlan): AppPlan {
+  const about = join(root, ABOUT);
+  const own = facts.entries.filter(({ path }) => path !== about && !path.startsWith(`${about}/`));
+  if (own.length === facts.entries.length) return plan(facts);
+  const planned = plan({ ...facts, entries: own });
+  const fileSets = planned.fileSets.map((set) =>
+    resolve(set.root) === resolve(root) ? { ...set, exclude: [...set.exclude, ABOUT] } : set,
+  );
+  return { ...planned, fileSets };
 }
 
 /** The state directory of a worker that runs as root. */

@@ -1,5 +1,8 @@
 import { z } from 'zod';
 
+/** Where the manifest, the lists and RESTORE.md lie in a restored site, below its root: of that restore, and no part of the site. */
+export const ABOUT = '.holdfast';
+
 /** What a capture holds. One `manifest.json` per capture, in every snapshot of it. Sizes are bytes, times ISO 8601 UTC. */
 
 /** What tells two states of a database apart: compared at restore and in a restore test. */

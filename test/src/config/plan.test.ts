@@ -133,6 +133,18 @@ describe('derivePlan', () => {
     assert.ok(databases.length > 0 && fileSets.length > 0 && options);
   });
 
+  it('takes no papers of the restore that a site came from: a copy with two of them could not be restored', () => {
+    const plan = (site: string, root: string) => {
+      const about = [`${root}/.holdfast`, `${root}/.holdfast/reports`];
+      const entries = about.map((path) => ({ path, dir: true }));
+      return derivePlan(config, site, { ...FACTS, entries }, { host: 'local' });
+    };
+    const whole = plan('files', '/srv/files').fileSets.filter(({ root }) => root === '/srv/files');
+    assert.ok(whole.length > 0);
+    for (const set of whole) assert.ok(set.exclude.includes('.holdfast'), set.name);
+    assert.deepEqual(plan('cms', '/srv/cms').uncovered, []);
+  });
+
   it('takes services in their order, each with a name of its own', () => {
     const plan = derivePlan(config, 'files', FACTS, { host: 'web1' });
     assert.deepEqual(
