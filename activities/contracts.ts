@@ -13,6 +13,8 @@ export interface RunOptions {
   env?: Record<string, string>;
   cwd?: string;
   input?: string | Readable;
+  /** A file that the program has open as its descriptor 3 (see `handed` in tools/nameless.ts). */
+  handed?: number;
   /** Exit codes that are no failure; default [0]. The caller reads `exitCode`. */
   ok?: number[];
   timeoutMs?: number;

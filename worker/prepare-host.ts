@@ -1,3 +1,4 @@
+import { sweepWork } from '../activities/capture/workdir.js';
 import { localContext } from '../activities/local-context.js';
 import type { StateDir } from '../activities/site/api.js';
 import { recoverAll } from '../activities/site/recover.js';
@@ -6,13 +7,14 @@ import { watchdogAlive } from '../activities/site/watchdog-status.js';
 import { spawnWatchdog } from './spawn-watchdog.js';
 
 /**
- * What a host needs before a worker of it connects: every application that a predecessor left down comes back, and a
- * watchdog runs. `say` gets one line for each thing that was done.
+ * What a host needs before a worker of it connects: every application that a predecessor left down comes back, what it was working on
+ * is removed, and a watchdog runs. `say` gets one line for each thing that was done.
  */
 export async function prepareHost(stateDir: string, host: string, say: (line: string) => void): Promise<void> {
   const state = await openState(stateDir);
   for (const { site, said } of await recoverAll(state, await localContext('recover', { stateDir, host })))
     say(`${site}: ${said}`);
+  await sweepWork(state);
   await seeToWatchdog(state, say);
 }
 

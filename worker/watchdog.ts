@@ -2,6 +2,7 @@ import { appendFile } from 'node:fs/promises';
 import { hostname } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { sweepWork } from '../activities/capture/workdir.js';
 import type { Context } from '../activities/contracts.js';
 import type { StateDir } from '../activities/site/api.js';
 import { knownSites } from '../activities/site/recover.js';
@@ -47,6 +48,7 @@ export async function runWatchdog({ stateDir, signal, log = () => {} }: Watchdog
   };
   const watches = new Map<string, SiteWatch>();
   const last = { strays: 0, status: 0 };
+  let sweeping: Promise<void> | undefined;
   try {
     await writeStatus(state).catch((error: Error) => log(error.message));
     await tell({ what: 'started', said: `watchdog runs as pid ${process.pid}` });
@@ -71,10 +73,15 @@ export async function runWatchdog({ stateDir, signal, log = () => {} }: Watchdog
       if (now - last.status > STATUS_MS) {
         last.status = now;
         await writeStatus(state).catch(() => {});
+        // A dead worker's copies of a database may be large: no site waits for their end.
+        sweeping ??= sweepWork(state).finally(() => {
+          sweeping = undefined;
+        });
       }
       await sleep(TICK_MS, undefined, { signal }).catch(() => {});
     }
     await Promise.all([...watches.values()].map((watch) => watch.settled()));
+    await sweeping;
     await tell({ what: 'ended', said: 'watchdog ends' });
   } finally {
     await lock.release();

@@ -1,9 +1,9 @@
-import { mkdir, mkdtemp, readdir, readFile, rm, stat } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { readFile, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { type SeafileOptions, seafilePlaces } from '../../src/apps/seafile.js';
 import type { DatabaseEntry, Manifest } from '../../src/core/manifest.js';
 import type { Plan } from '../../src/core/plan.js';
+import { freshDir, workOf } from '../capture/workdir.js';
 import type { Context } from '../contracts.js';
 import { databases } from '../databases/index.js';
 import { gatherRows, type Sources } from './seafile-rows.js';
@@ -42,16 +42,6 @@ export async function sourcesOf(
   };
 }
 
-const A_DAY_MS = 86_400_000;
-
-/** What a worker that was killed has left there. */
-async function clearOld(base: string): Promise<void> {
-  for (const name of (await readdir(base)).filter((each) => each.startsWith('seafile-'))) {
-    const stats = await stat(join(base, name)).catch(() => undefined);
-    if (stats && Date.now() - stats.mtimeMs > A_DAY_MS) await rm(join(base, name), { recursive: true, force: true });
-  }
-}
-
 /** Gives the rows of a capture for as long as `use` goes on: SQL texts are loaded, in a directory that goes again. */
 export async function* withCapturedRows<T>(
   capture: { manifest: Manifest; plan: Plan; file: (relative: string) => string },
@@ -60,10 +50,7 @@ export async function* withCapturedRows<T>(
 ): AsyncGenerator<T> {
   const { seafile, ccnet } = entriesOf(capture.manifest);
   if (!seafile || !ccnet) throw ctx.fail('DatabaseMissing', 'the capture has no database of libraries and accounts');
-  const base = ctx.cacheDir ?? tmpdir();
-  await mkdir(base, { recursive: true, mode: 0o700 });
-  await clearOld(base);
-  const scratch = await mkdtemp(join(base, 'seafile-'));
+  const scratch = await freshDir(workOf(ctx));
   try {
     const sources = await sourcesOf({ seafile, ccnet }, capture.plan, async (entry) => {
       const dump = capture.file(entry.file);

@@ -1,10 +1,10 @@
-import { mkdtemp, rm } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { rm } from 'node:fs/promises';
 import { basename, join, resolve } from 'node:path';
 import { isWithin } from '../../src/apps/coverage.js';
 import { VideocmsOptions, videocmsPlaces } from '../../src/apps/videocms.js';
 import type { DatabaseEntry } from '../../src/core/manifest.js';
 import type { Plan } from '../../src/core/plan.js';
+import { freshDir, workOf } from '../capture/workdir.js';
 import type { Context } from '../contracts.js';
 import { databases } from '../databases/index.js';
 import { rows } from '../tools/sqlite.js';
@@ -103,7 +103,7 @@ export async function* withCaptured<T>(
   ctx: Context,
 ): AsyncGenerator<T> {
   if (entry.format === 'file') return yield* use(readVideocms(file, ctx));
-  const scratch = await mkdtemp(join(tmpdir(), 'holdfast-videocms-'));
+  const scratch = await freshDir(workOf(ctx));
   try {
     const target = join(scratch, 'loaded.sqlite');
     await databases.sqlite.load(file, entry.format, target, ctx);

@@ -1,8 +1,8 @@
 import { createHash } from 'node:crypto';
-import { mkdtemp, rm } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Fingerprint } from '../../src/core/manifest.js';
+import { freshDir, workOf } from '../capture/workdir.js';
 import type { Context } from '../contracts.js';
 import { type Access, sqlite } from '../tools/sqlite.js';
 
@@ -19,17 +19,17 @@ const OURS = "name NOT LIKE 'sqlite\\_%' ESCAPE '\\'";
  * rows of their own (rootpage 0, and their module may not be built in): their shadow tables are counted.
  */
 export async function fingerprint(path: string, access: Access, ctx: Context): Promise<Fingerprint> {
-  const scratch = await mkdtemp(join(tmpdir(), 'holdfast-sqlite-'));
-  const counts = join(scratch, 'counts.sql');
+  const scratch = await freshDir(workOf(ctx));
+  const counts = `"${join(scratch, 'counts.sql').replace(/[\\"]/g, '\\$&')}"`;
   const script = [
     'BEGIN;',
     "SELECT json_object('k', 'user_version', 'n', user_version) FROM pragma_user_version;",
     "SELECT json_object('k', 'application_id', 'n', application_id) FROM pragma_application_id;",
     `SELECT json_object('k', 'schema', 'sql', type || char(9) || name || char(9) || tbl_name || char(9) || coalesce(sql, '')) FROM sqlite_schema WHERE ${OURS};`,
     // A statement per table: one compound SELECT ends at 500 terms.
-    `.once '${counts}'`,
+    `.once ${counts}`,
     `SELECT printf('SELECT json_object(''k'', ''rows'', ''t'', %Q, ''n'', (SELECT count(*) FROM "%w"));', name, name) FROM sqlite_schema WHERE type = 'table' AND rootpage > 0 AND ${OURS};`,
-    `.read '${counts}'`,
+    `.read ${counts}`,
     'COMMIT;',
   ].join('\n');
   const tables: [string, number][] = [];

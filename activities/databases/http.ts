@@ -1,7 +1,6 @@
 import { rename, rm, stat } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { withDirIn } from '../capture/workdir.js';
+import { withDirIn, workOf } from '../capture/workdir.js';
 import type { Context, Database, Dumped } from '../contracts.js';
 import { syncDirectory } from '../site/durable.js';
 import { ask, type HttpSpec, write } from './http-fetch.js';
@@ -44,10 +43,7 @@ export const httpDatabase: Database<HttpSpec> = {
 
   async live(spec, ctx) {
     // It may hold keys in clear: in the state directory, which nobody else can enter, and only for as long as it is read.
-    return withDirIn(
-      ctx.cacheDir ?? tmpdir(),
-      async (dir) => (await taken(spec, join(dir, 'export'), ctx)).fingerprint,
-    );
+    return withDirIn(workOf(ctx), async (dir) => (await taken(spec, join(dir, 'export'), ctx)).fingerprint);
   },
 
   inspect: (file, format, ctx) => fingerprintOfExport(file, format as Format, ctx),

@@ -1,8 +1,9 @@
-import { chown, mkdir, mkdtemp, readFile, rm, stat } from 'node:fs/promises';
+import { chown, mkdir, readFile, rm, stat } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { isFailure } from '../../src/core/failures.js';
+import { withDirOutside, workOf } from '../capture/workdir.js';
 import type { Context } from '../contracts.js';
 import { withSignal } from '../tools/context.js';
 import { connection, newestProgram, type Server, serverOf } from '../tools/postgres.js';
@@ -57,20 +58,20 @@ export async function scratchCluster<T>(
     throw ctx.fail('ToolMissing', 'no server of PostgreSQL is installed here, and a dump is proven by loading it', {
       advice: 'install the package postgresql, of the version of the server or newer; it need not run',
     });
-  // A socket's path may have 107 bytes.
-  const sockets = await mkdtemp(join(tmpdir(), 'hf-pg-'));
   await rm(target, { recursive: true, force: true });
   await mkdir(target, { recursive: true, mode: 0o700 });
   try {
-    const cage = await cageFor(target, sockets, ctx);
-    const at = (database: string) => connection({ dbname: database, host: sockets, port: PORT, user: USER });
-    const server = serverOf(ctx.run, at, (name) => newestProgram(name) ?? name, 'the scratch database', ctx);
-    const options = ['--auth=trust', `--username=${USER}`, '--encoding=UTF8', '--locale=C', '--no-sync'];
-    await ctx.run(...cage.argv(initdb, [`--pgdata=${cage.data}`, '--no-instructions', ...options]));
-    return await running(cage, postgres, sockets, server, ctx, body);
+    // A socket's path may have 107 bytes.
+    return await withDirOutside(workOf(ctx), async (sockets) => {
+      const cage = await cageFor(target, sockets, ctx);
+      const at = (database: string) => connection({ dbname: database, host: sockets, port: PORT, user: USER });
+      const server = serverOf(ctx.run, at, (name) => newestProgram(name) ?? name, 'the scratch database', ctx);
+      const options = ['--auth=trust', `--username=${USER}`, '--encoding=UTF8', '--locale=C', '--no-sync'];
+      await ctx.run(...cage.argv(initdb, [`--pgdata=${cage.data}`, '--no-instructions', ...options]));
+      return running(cage, postgres, sockets, server, ctx, body);
+    });
   } finally {
     await rm(target, { recursive: true, force: true });
-    await rm(sockets, { recursive: true, force: true });
   }
 }
 

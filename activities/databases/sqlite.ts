@@ -1,11 +1,11 @@
-import { mkdtemp, realpath, rm, stat } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { realpath, rm, stat } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { formatBytes } from '../../src/core/durations.js';
 import { isFailure } from '../../src/core/failures.js';
 import type { Fingerprint } from '../../src/core/manifest.js';
 import type { DatabaseSpec } from '../../src/core/plan.js';
 import { sha256Of } from '../capture/lines.js';
+import { freshDir, workOf } from '../capture/workdir.js';
 import type { Context, Database } from '../contracts.js';
 import { syncDirectory, syncFile } from '../site/durable.js';
 import { holders, sqlite } from '../tools/sqlite.js';
@@ -131,7 +131,7 @@ export const sqliteDatabase: Database<Spec> = {
 
   async inspect(file, format, ctx) {
     if (format === 'file') return fingerprint(file, 'frozen', ctx);
-    const scratch = await mkdtemp(join(tmpdir(), 'holdfast-sqlite-'));
+    const scratch = await freshDir(workOf(ctx));
     try {
       const target = join(scratch, 'loaded.sqlite');
       await loadText(file, target, ctx);

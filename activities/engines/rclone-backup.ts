@@ -1,12 +1,13 @@
 import { createHash } from 'node:crypto';
 import { createReadStream, createWriteStream } from 'node:fs';
-import { mkdir, mkdtemp, open, rename, rm } from 'node:fs/promises';
+import { open, rename, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import { createGzip } from 'node:zlib';
 import type { RepositorySpec } from '../../src/core/plan.js';
 import { readLines, sha256Of, sortFile, writeLines } from '../capture/lines.js';
+import { freshDir } from '../capture/workdir.js';
 import type { BackupRequest, Context, Stored } from '../contracts.js';
 import { findProgram } from '../tools/programs.js';
 import { archiveId } from './archive-mark.js';
@@ -30,8 +31,7 @@ export async function backup(repo: RepositorySpec, request: BackupRequest, ctx: 
     throw ctx.fail('InvalidConfig', `the site id ${siteId} cannot name an object`, {
       advice: 'use letters, digits, . _ -',
     });
-  await mkdir(workDir, { recursive: true });
-  const dir = await mkdtemp(join(workDir, 'store-'));
+  const dir = await freshDir(workDir);
   try {
     const list = join(dir, 'list.txt');
     const sum = await describe(repo, request, dir, list, ctx);

@@ -1,4 +1,4 @@
-import { mkdtemp, rm } from 'node:fs/promises';
+import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { RepositorySpec } from '../../src/core/plan.js';
 import { readLines, sortFile, writeLines } from '../capture/lines.js';
@@ -97,13 +97,4 @@ const AT_ONCE = 5000;
 export async function firstLacking(want: string, have: string): Promise<string | undefined> {
   for await (const line of lacking(want, have)) return line.slice(0, 64);
   return undefined;
-}
-
-export async function withDir<T>(workDir: string, use: (dir: string) => Promise<T>): Promise<T> {
-  const dir = await mkdtemp(join(workDir, 'rclone-'));
-  try {
-    return await use(dir);
-  } finally {
-    await rm(dir, { recursive: true, force: true });
-  }
 }

@@ -1,16 +1,16 @@
-import { mkdir } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { rm } from 'node:fs/promises';
 import { isAbsolute, join } from 'node:path';
 import { formatBytes } from '../../src/core/durations.js';
 import type { RepositorySpec } from '../../src/core/plan.js';
 import { readLines } from '../capture/lines.js';
+import { freshDir, withDirIn, workOf } from '../capture/workdir.js';
 import type { Context, Engine } from '../contracts.js';
 import { assertMounted, writeNote } from './location.js';
 import { backup } from './rclone-backup.js';
 import { held, wrong } from './rclone-content.js';
 import { gunzipped, itemOf, listed } from './rclone-list.js';
 import { fetchList, findMark, marksOf, putText, SAFE } from './rclone-mark.js';
-import { firstLacking, forget, needed, withDir } from './rclone-prune.js';
+import { firstLacking, forget, needed } from './rclone-prune.js';
 import { pathIn, rclone } from './rclone-remote.js';
 import { restore } from './rclone-restore.js';
 import { byHand } from './rclone-shell.js';
@@ -28,11 +28,7 @@ async function open(repo: RepositorySpec, ctx: Context): Promise<void> {
 }
 
 /** A directory for what is fetched: the lists of all snapshots may be large. */
-async function work<T>(ctx: Context, use: (dir: string) => Promise<T>): Promise<T> {
-  const base = ctx.cacheDir ?? tmpdir();
-  await mkdir(base, { recursive: true, mode: 0o700 });
-  return withDir(base, use);
-}
+const work = <T>(ctx: Context, use: (dir: string) => Promise<T>): Promise<T> => withDirIn(workOf(ctx), use);
 
 /**
  * Any place that rclone reaches: S3, GCS and the like, or a directory. Each content is stored once, named by its hash, and never written
@@ -88,10 +84,7 @@ export const rcloneEngine: Engine = {
 
   async *contents(repo, snapshot, ctx) {
     await open(repo, ctx);
-    const base = ctx.cacheDir ?? tmpdir();
-    await mkdir(base, { recursive: true, mode: 0o700 });
-    const { mkdtemp, rm } = await import('node:fs/promises');
-    const dir = await mkdtemp(join(base, 'rclone-'));
+    const dir = await freshDir(workOf(ctx));
     try {
       const { list } = await fetchList(repo, await findMark(repo, snapshot, dir, ctx), join(dir, 'list'), ctx);
       for await (const line of gunzipped(list)) yield listed(itemOf(line));

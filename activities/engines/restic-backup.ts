@@ -1,9 +1,9 @@
-import { randomUUID } from 'node:crypto';
 import { mkdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { z } from 'zod';
 import { isFailure } from '../../src/core/failures.js';
 import type { RepositorySpec } from '../../src/core/plan.js';
+import { freshName } from '../capture/workdir.js';
 import type { BackupRequest, Context, RunResult, Stored } from '../contracts.js';
 import { BackupError, expandBraces, parseLine, Status, Summary, wentAway } from '../tools/restic.js';
 import { IDLE_MS } from './lines.js';
@@ -24,7 +24,7 @@ export async function backup(repo: RepositorySpec, request: BackupRequest, ctx: 
   const remembered = await readFile(newest, 'utf8').catch(() => undefined);
   // Whatever goes wrong with it, the next attempt does without.
   await rm(newest, { force: true });
-  const list = join(workDir, `restic-${randomUUID()}.list`);
+  const list = freshName(workDir);
   try {
     // NUL-separated: names may hold anything else, and an argument list has an end.
     await writeFile(list, (await sourcesOf(request, ctx)).map((path) => `${path}\0`).join(''), { mode: 0o600 });

@@ -4,6 +4,7 @@ import { isFailure } from '../../src/core/failures.js';
 import { consistencyOf } from '../../src/core/manifest.js';
 import type { RepositorySpec } from '../../src/core/plan.js';
 import { sha256Of } from '../capture/lines.js';
+import { freshName } from '../capture/workdir.js';
 import type { BackupRequest, Context, Stored } from '../contracts.js';
 import { syncDirectory, writeDurable } from '../site/durable.js';
 import { exists, onDisk } from './location.js';
@@ -65,7 +66,7 @@ export async function backup(repo: RepositorySpec, request: BackupRequest, ctx: 
       });
     const partials = (await partialsIn(dir)).map((name) => join(dir, name)).filter((path) => path !== tree);
     const suspect = await exists(join(dir, SUSPECT));
-    const asked = join(request.workDir, `${id}.asked`);
+    const asked = freshName(request.workDir);
     await mkdir(request.workDir, { recursive: true });
     await carryOn(tree, ctx);
     const previous = earlier.filter(({ whole }) => whole).at(-1);

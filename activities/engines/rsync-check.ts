@@ -1,9 +1,9 @@
-import { mkdtemp, rm } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { formatBytes } from '../../src/core/durations.js';
 import type { RepositorySpec } from '../../src/core/plan.js';
 import { sha256Of } from '../capture/lines.js';
+import { freshDir, workOf } from '../capture/workdir.js';
 import type { Context } from '../contracts.js';
 import { writeDurable } from '../site/durable.js';
 import { SUSPECT } from './rsync-backup.js';
@@ -41,9 +41,7 @@ export async function check(
   }
   const said = `${trees.length} trees are whole`;
   if (depth === 'structure' || trees.length === 0) return { said };
-  const dir = await mkdtemp(join(ctx.cacheDir ?? tmpdir(), 'rsync-check-')).catch(() =>
-    mkdtemp(join(tmpdir(), 'rsync-check-')),
-  );
+  const dir = await freshDir(workOf(ctx));
   try {
     const files = join(dir, 'files');
     await writeLines(

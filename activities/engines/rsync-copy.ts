@@ -1,9 +1,9 @@
-import { randomUUID } from 'node:crypto';
 import { mkdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { Readable } from 'node:stream';
 import { FileLine, type Manifest } from '../../src/core/manifest.js';
 import type { RepositorySpec } from '../../src/core/plan.js';
+import { freshName } from '../capture/workdir.js';
 import type { BackupRequest, Context } from '../contracts.js';
 import { COPY_ARGS, LIST_ARGS, PROGRESS_ARGS, progressOf, RSYNC_CODES, remotePath, rshOf } from '../tools/rsync.js';
 import { IDLE_MS } from './lines.js';
@@ -34,7 +34,7 @@ export async function copy(work: Copy, asked: string, ctx: Context): Promise<voi
   const { staging } = request.manifest;
   await run(work, ['--recursive', '--relative', `${remotePath(request.from, staging)}`], undefined, ctx);
   await writeLines(asked, keysBelow([join(tree, staging)], [], tree.length));
-  const sets = join(request.workDir, `asked-${randomUUID()}.txt`);
+  const sets = freshName(request.workDir);
   try {
     await listed(work, keysOfSets(request.manifest, tree, ctx), sets, ctx);
     await ctx.run('sh', ['-euc', 'cat -- "$1" >>"$2"', 'sh', sets, asked]);

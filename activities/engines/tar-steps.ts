@@ -1,8 +1,7 @@
-import { randomUUID } from 'node:crypto';
 import { mkdir, rm, writeFile } from 'node:fs/promises';
-import { join } from 'node:path';
 import type { Readable } from 'node:stream';
 import type { RepositorySpec } from '../../src/core/plan.js';
+import { freshName } from '../capture/workdir.js';
 import type { Context, RunResult } from '../contracts.js';
 import { NO_SPACE, NOT_IN_ARCHIVE, type Packing, UNREADABLE, unpackArgs } from '../tools/tar.js';
 import { IDLE_MS } from './lines.js';
@@ -30,7 +29,7 @@ export async function withMembers(
   { paths, workDir }: { paths?: string[]; workDir: string },
   use: (list: string | undefined) => Promise<void>,
 ): Promise<void> {
-  const list = paths && join(workDir, `restore-${randomUUID()}.list`);
+  const list = paths && freshName(workDir);
   try {
     if (list) {
       await mkdir(workDir, { recursive: true });

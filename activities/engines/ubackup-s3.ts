@@ -1,8 +1,7 @@
-import { randomUUID } from 'node:crypto';
 import { mkdir, rm } from 'node:fs/promises';
-import { join } from 'node:path';
 import { z } from 'zod';
 import type { RepositorySpec } from '../../src/core/plan.js';
+import { freshName } from '../capture/workdir.js';
 import type { Context, RunOptions, RunResult } from '../contracts.js';
 import { classify, parseS3, RCLONE_CODES, REMOTE, remoteEnv } from '../tools/rclone.js';
 import { IDLE_MS, pulsing } from './lines.js';
@@ -78,7 +77,7 @@ export function s3Store(repo: RepositorySpec): Store {
     async put(name, content, workDir, ctx) {
       await mkdir(workDir, { recursive: true, mode: 0o700 });
       // Sealed before it gets here; a file can be sent again, a stream not.
-      const sealed = join(workDir, `ubackup-${randomUUID()}`);
+      const sealed = freshName(workDir);
       try {
         const written = await writeHashed(sealed, content, ctx);
         await done(['copyto', '--ignore-times', sealed, at(name)], ctx);

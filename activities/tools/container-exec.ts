@@ -1,11 +1,9 @@
-import { mkdtemp, rm, writeFile } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
 import { PassThrough, Readable } from 'node:stream';
 import { isFailure } from '../../src/core/failures.js';
 import type { Context, Run, RunOptions } from '../contracts.js';
 import { projectName } from '../services/compose-project.js';
 import { execInContainer, labelOf, projectContainers } from './docker.js';
+import { HANDED, withNameless } from './nameless.js';
 
 /** A service of a compose project that a server runs in. */
 export interface InContainer {
@@ -15,8 +13,8 @@ export interface InContainer {
 }
 
 /**
- * A file that a program reads its password from. It is made for each call, 0600, and gone after it. `as`: the variable that names it
- * (`PGPASSFILE`), or the option, which then comes first (`--defaults-extra-file`). Its text has no empty line.
+ * A file that a program reads its password from: 0600, and without a name, so that nothing of it is left whatever dies. `as`: the variable
+ * that says where it is (`PGPASSFILE`), or the option, which then comes first (`--defaults-extra-file`). Its text has no empty line.
  */
 export interface Credential {
   text: string;
@@ -35,15 +33,15 @@ umask 077
 how=$1 holds=$2; shift 2
 if [ -n "$how" ]; then
   dir=/dev/shm; [ -w "$dir" ] || dir=/tmp
-  file=$(mktemp "$dir/holdfast.XXXXXX") || exit 125
-  trap 'rm -f "$file"' EXIT
-  while IFS= read -r line && [ -n "$line" ]; do printf '%s\\n' "$line"; done >"$file"
+  file=$(mktemp "$dir/holdfast.XXXXXX") && exec 4<>"$file" && rm "$file" || exit 125
+  while IFS= read -r line && [ -n "$line" ]; do printf '%s\\n' "$line"; done >&4
+  file=/proc/self/fd/4
   case $how in
     --*) program=$1; shift; set -- "$program" "$how=$file" "$@" ;;
     *) export "$how=$file" ;;
   esac
 fi
-if [ "$holds" = input ]; then "$@"; exit; fi
+if [ "$holds" = input ]; then exec "$@"; fi
 exec 3<&0
 "$@" </dev/null 3<&- & child=$!
 { read -r end <&3; kill "$child"; } >/dev/null 2>&1 & watch=$!
@@ -63,19 +61,14 @@ export async function whereServerIs<T>(
 ): Promise<T> {
   if (container) return body(inContainer(container, await containerId(container, ctx), credential, ctx));
   if (!credential) return body(ctx.run);
-  const dir = await mkdtemp(join(tmpdir(), 'holdfast-server-'));
-  try {
-    const file = join(dir, 'credential');
-    await writeFile(file, credential.text, { mode: 0o600, flag: 'wx' });
-    const { secrets } = credential;
-    return await body((program, args, options = {}) =>
-      credential.as.startsWith('--')
-        ? ctx.run(program, [`${credential.as}=${file}`, ...args], { secrets, ...options })
-        : ctx.run(program, args, { secrets, ...options, env: { ...options.env, [credential.as]: file } }),
-    );
-  } finally {
-    await rm(dir, { recursive: true, force: true });
-  }
+  const { as, text, secrets } = credential;
+  return withNameless(text, (handed) =>
+    body((program, args, options = {}) =>
+      as.startsWith('--')
+        ? ctx.run(program, [`${as}=${HANDED}`, ...args], { secrets, handed, ...options })
+        : ctx.run(program, args, { secrets, handed, ...options, env: { ...options.env, [as]: HANDED } }),
+    ),
+  );
 }
 
 async function containerId({ file, project, service }: InContainer, ctx: Context): Promise<string> {

@@ -1,10 +1,10 @@
-import { chmod, chown, mkdir, mkdtemp, rm } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { chmod, chown, mkdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Readable } from 'node:stream';
 import { finished } from 'node:stream/promises';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { isFailure } from '../../src/core/failures.js';
+import { withDirOutside, workOf } from '../capture/workdir.js';
 import type { Context, Run } from '../contracts.js';
 import { type MysqlServer, serverOf } from './mysql.js';
 import { findProgram } from './programs.js';
@@ -60,14 +60,14 @@ export async function withThrowaway<T>(
   const data = join(dir, 'data');
   await rm(data, { recursive: true, force: true });
   await mkdir(data, { recursive: true, mode: 0o700 });
-  const shown = await mkdtemp(join(tmpdir(), 'holdfast-mysql-'));
   try {
-    const place = await placeOf(data, shown, ctx);
-    await initialise(program, place);
-    return await serve(program, data, place, ctx, use);
+    return await withDirOutside(workOf(ctx), async (shown) => {
+      const place = await placeOf(data, shown, ctx);
+      await initialise(program, place);
+      return serve(program, data, place, ctx, use);
+    });
   } finally {
     await rm(data, { recursive: true, force: true });
-    await rm(shown, { recursive: true, force: true });
   }
 }
 

@@ -112,7 +112,7 @@ async function runGroup(job: Job): Promise<Ended> {
   const { runner, options, details } = job;
   const group = join(runner.state.groups, `${randomUUID()}.json`);
   const [file = '', ...argv] = wrapped(job, group);
-  const child = execa(file, argv, { ...childOptions(job), stdout: 'pipe', stderr: 'pipe' });
+  const child = execa(file, argv, childOptions(job, 'pipe'));
   const exit = exitOf(child);
   if (child.pid === undefined) {
     await child;
@@ -159,11 +159,11 @@ async function runDetached(job: Job): Promise<Ended> {
   const outFile = `${runner.logFile}.start`;
   let said = '';
   await writeFile(outFile, '', { mode: 0o600 });
-  const child = execa('/bin/sh', ['-c', 'exec "$@" >>"$0" 2>&1', outFile, program, ...args], {
-    ...childOptions(job),
-    stdout: 'ignore',
-    stderr: 'ignore',
-  });
+  const child = execa(
+    '/bin/sh',
+    ['-c', 'exec "$@" >>"$0" 2>&1', outFile, program, ...args],
+    childOptions(job, 'ignore'),
+  );
   const done = new AbortController();
   const until = { signal: done.signal };
   try {
@@ -196,14 +196,22 @@ async function saidIn(outFile: string, { runner }: Job): Promise<string> {
   return said;
 }
 
-function childOptions({ options, env }: Job) {
+function childOptions<O extends 'pipe' | 'ignore'>({ options, env }: Job, output: O) {
+  const { input, handed } = options;
   return {
     detached: true,
     cleanup: false,
     extendEnv: false,
     env,
     ...(options.cwd === undefined ? {} : { cwd: options.cwd }),
-    ...(options.input === undefined ? { stdin: 'ignore' as const } : { input: options.input }),
+    ...(input === undefined ? {} : { input }),
+    // Its types know descriptors of one digit only.
+    stdio: [
+      input === undefined ? 'ignore' : 'pipe',
+      output,
+      output,
+      ...(handed === undefined ? [] : [handed as 3]),
+    ] as readonly ['ignore' | 'pipe', O, O, ...3[]],
     buffer: false as const,
     reject: false as const,
     encoding: 'buffer' as const,

@@ -1,6 +1,7 @@
-import { copyFile, mkdir, mkdtemp, readdir, readFile, rm } from 'node:fs/promises';
+import { copyFile, mkdir, readdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { parse } from 'yaml';
+import { withWorkDir } from '../../activities/capture/workdir.js';
 import type { Context } from '../../activities/contracts.js';
 import { engines } from '../../activities/engines/index.js';
 import { writeReport } from '../../activities/reports.js';
@@ -55,9 +56,7 @@ async function adoptSite(
   const snapshot = good.sort((a, b) => a.capturedAt.localeCompare(b.capturedAt)).at(-1);
   if (!snapshot) throw ctx.fail('SnapshotMissing', `no complete snapshot of ${siteId} in this repository`);
   const staging = await stagingOf(repo, snapshot, ctx);
-  await mkdir(state.work, { recursive: true, mode: 0o700 });
-  const work = await mkdtemp(join(state.work, 'adopt-'));
-  try {
+  return withWorkDir(state, async (work) => {
     const target = join(work, 'restored');
     await mkdir(target);
     const paths = staging.parts.map((name) => join(staging.path, name));
@@ -68,9 +67,7 @@ async function adoptSite(
     for (const name of PARTS.slice(0, 3)) await copyFile(join(from, name), join(directory, name));
     const config = parse(await readFile(join(from, 'holdfast.yaml'), 'utf8')) as ConfigPart;
     return { siteId, snapshot, config, directory, reports: await putReportsBack(join(from, 'reports'), state) };
-  } finally {
-    await rm(work, { recursive: true, force: true });
-  }
+  });
 }
 
 /** The staging directory as it was on the machine that took the snapshot, and which of our parts it holds. */

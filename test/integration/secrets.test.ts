@@ -181,7 +181,7 @@ test('each secret is where the design has it, and nowhere else', { skip }, async
   }
   await watch.end(spy.runs());
   search.files(lab.dir, (path) => path.startsWith('secrets'));
-  for (const left of readdirSync(tmpdir()).filter((name) => name.startsWith('holdfast-server-')))
+  for (const left of readdirSync(tmpdir()).filter((name) => /^hf-[0-9a-f]{12}$/.test(name)))
     search.files(join(tmpdir(), left));
   const leaks = [...search.found].flatMap(([mark, places]) =>
     [...places]

@@ -22,7 +22,7 @@ spy=@DIR@
   printf '\\037'
   for each in "$PGPASSFILE" "$@"; do
     each=\${each#--defaults-extra-file=}
-    case $each in */credential) /bin/ls -ln "$each"; while IFS= read -r line; do printf '%s\\n' "$line"; done <"$each" ;; esac
+    case $each in */credential|/proc/self/fd/3) /bin/ls -lnL "$each"; while IFS= read -r line; do printf '%s\\n' "$line"; done <"$each" ;; esac
   done
 } 2>/dev/null >>"$spy/runs/$$"
 if [ "\${0##*/}" = setpriv ]; then

@@ -1,12 +1,15 @@
 import assert from 'node:assert/strict';
-import { execFileSync } from 'node:child_process';
-import { mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
+import { execFileSync, spawn, spawnSync } from 'node:child_process';
+import { once } from 'node:events';
+import { chmodSync, mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, describe, it } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { postgresDatabase as database } from '../../../activities/databases/postgres.js';
+import { openState } from '../../../activities/site/state.js';
 import { isFailure } from '../../../src/core/failures.js';
 import { restoreText } from '../../../src/core/restore-text.js';
+import { runWatchdog } from '../../../worker/watchdog.js';
 import { databaseSuite } from '../../conformance/database-suite.js';
 import { manifestOf } from '../../conformance/engine-fixture.js';
 import { testContext } from '../../support/context.js';
@@ -221,12 +224,61 @@ describe('postgres', { skip }, () => {
     const { file } = await database.dump(spec(fresh(SLOW)), into, undefined, ctx);
     const target = join(temporary(), 'x');
     const loading = database.load(join(into, file), 'custom', target, ctx);
-    const socketOf = () => execFileSync('ps', ['-eo', 'args'], { encoding: 'utf8' }).match(/\S*hf-pg-\w+/)?.[0];
+    const socketOf = () => execFileSync('ps', ['-eo', 'args'], { encoding: 'utf8' }).match(/\S*hf-[0-9a-f]{12}\b/)?.[0];
     await eventually('the scratch server runs', 60_000, () => socketOf() !== undefined);
     ctx.cancel(new Error('enough'));
     await assert.rejects(loading, /enough/);
     assert.deepEqual(readdirSync(join(target, '..')), []);
     await eventually('it has ended', 20_000, () => socketOf() === undefined);
+  });
+
+  it('killed in the middle of a dump and of a load it leaves no password, and nothing at all after the next boot', async () => {
+    const [into, again, target, outside] = [temporary(), temporary(), join(temporary(), 'x'), temporary()];
+    chmodSync(outside, 0o711);
+    const state = await openState(temporary());
+    const held = spec(fresh('CREATE TABLE held (a int)'));
+    const { file } = await database.dump(spec(fresh(SLOW)), into, undefined, await testContext());
+    const holding = `BEGIN; LOCK TABLE held; SELECT pg_sleep(300);`;
+    const login = { PGPASSWORD: readFileSync(server.passwordFile, 'utf8').trimEnd() };
+    const at = `dbname=${held.database} host=${server.dir} user=postgres`;
+    const holder = spawn('psql', ['-X', '-d', at, '-c', holding], {
+      env: { ...process.env, ...login },
+      stdio: 'ignore',
+    });
+    const waits = (what: string) =>
+      sql(
+        'postgres',
+        `SELECT count(*) FROM pg_stat_activity WHERE query LIKE '${what}' AND datname = '${held.database}'`,
+      );
+    await eventually('a table is locked', 60_000, () => waits('%pg_sleep%') === '1');
+    const [module, support] = ['../../../activities/databases/postgres.ts', '../../support/context.ts'].map((path) =>
+      JSON.stringify(new URL(path, import.meta.url).href),
+    );
+    const script = `const { postgresDatabase: database } = await import(${module}); const { testContext } = await import(${support});
+      const ctx = await testContext({ dir: ${JSON.stringify(state.root)} });
+      await Promise.all([database.dump(${JSON.stringify(held)}, ${JSON.stringify(again)}, undefined, ctx),
+        database.load(${JSON.stringify(join(into, file))}, 'custom', ${JSON.stringify(target)}, ctx)]);`;
+    const worker = spawn(process.execPath, ['--import', 'tsx', '--input-type=module', '--eval', script], {
+      env: { ...process.env, TMPDIR: outside },
+      stdio: 'inherit',
+    });
+    const places = () => readdirSync(outside).filter((name) => name.startsWith('hf-'));
+    await eventually('it dumps', 60_000, () => waits('LOCK TABLE%ACCESS SHARE%') === '1');
+    await eventually('it loads', 60_000, () => places().some((name) => readdirSync(join(outside, name)).length > 1));
+    worker.kill('SIGKILL');
+    await once(worker, 'exit');
+    holder.kill();
+    assert.equal(places().length, 1);
+    const found = spawnSync('grep', ['-rlE', 'se[\\\\]?:cr', state.root, outside, again, '/dev/shm'], {
+      encoding: 'utf8',
+    });
+    assert.deepEqual([found.stdout, found.stderr], ['', '']);
+    const stop = new AbortController();
+    const watchdog = runWatchdog({ stateDir: state.root, signal: stop.signal });
+    const left = () => [...places(), ...readdirSync(state.groups), ...readdirSync(join(state.work, 'cache'))];
+    await eventually('all is gone', 60_000, () => left().length === 0);
+    stop.abort();
+    await watchdog;
   });
 });
 

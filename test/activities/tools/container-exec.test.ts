@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { createHash, randomBytes } from 'node:crypto';
-import { readdirSync } from 'node:fs';
+import { writeFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { Readable } from 'node:stream';
 import { buffer } from 'node:stream/consumers';
 import { after, describe, it } from 'node:test';
@@ -14,18 +15,20 @@ const SECRET = 'pass word\\with:"all"';
 const credential = (as: string) => ({ text: `line one\n${SECRET}\n`, as, secrets: [SECRET] });
 
 describe('a server on this host', () => {
-  it('gets its credential by a file of its own, named by a variable or by the first option', async () => {
+  it('gets its credential by a file that has no name, and more than once; a variable or the first option says where', async () => {
     const ctx = await testContext();
-    const seen = await whereServerIs(undefined, credential('PGPASSFILE'), ctx, async (run) => [
-      (await run('sh', ['-c', 'stat -c %a "$PGPASSFILE"; cat "$PGPASSFILE"; dirname "$PGPASSFILE"'])).stdout,
-    ]);
-    const [mode, one, two, dir] = seen[0]!.split('\n');
-    assert.deepEqual([mode, one, two], ['600', 'line one', SECRET]);
-    assert.throws(() => readdirSync(dir!), { code: 'ENOENT' });
+    const script = 'stat -L -c "%a %h %F" "$PGPASSFILE"; for n in 1 2; do cat "$PGPASSFILE"; done';
+    const fence = { lockFile: join(ctx.state.root, 'lock'), epochFile: join(ctx.state.root, 'epoch'), epoch: 1 };
+    writeFileSync(fence.epochFile, '1\n');
+    await whereServerIs(undefined, credential('PGPASSFILE'), ctx, async (run) => {
+      const plain = ['600 0 regular file', ...[1, 2].flatMap(() => ['line one', SECRET]), ''].join('\n');
+      assert.equal((await run('sh', ['-c', script])).stdout, plain);
+      assert.equal((await run('sh', ['-c', `cat; ${script}`], { fence, input: 'more\n' })).stdout, `more\n${plain}`);
+    });
     const first = await whereServerIs(undefined, credential('--defaults-extra-file'), ctx, (run) =>
       run('echo', ['more']),
     );
-    assert.match(first.stdout, /^--defaults-extra-file=\S+ more\n$/);
+    assert.match(first.stdout, /^--defaults-extra-file=\/proc\/self\/fd\/3 more\n$/);
   });
 });
 
@@ -44,8 +47,9 @@ describe('a server in a container', { skip }, () => {
   it('gets its credential by standard input: it is in no argument, and in no file afterwards', async () => {
     const ctx = await testContext();
     await whereServerIs(place, credential('PGPASSFILE'), ctx, async (run) => {
-      const { stdout } = await run('sh', ['-c', 'stat -c %a "$PGPASSFILE"; cat "$PGPASSFILE"; echo "$PGPASSFILE"']);
-      assert.deepEqual(stdout.split('\n').slice(0, 3), ['600', 'line one', SECRET]);
+      const { stdout } = await run('sh', ['-c', 'stat -L -c %a "$PGPASSFILE"; cat "$PGPASSFILE"']);
+      assert.deepEqual(stdout.split('\n'), ['600', 'line one', SECRET, '']);
+      assert.equal((await run('ls', ['/dev/shm'])).stdout, '');
     });
     await whereServerIs(place, undefined, ctx, async (run) => {
       assert.equal((await run('ls', ['/dev/shm'])).stdout, '');
@@ -54,7 +58,7 @@ describe('a server in a container', { skip }, () => {
     const { stdout } = await whereServerIs(place, credential('--defaults-extra-file'), ctx, (run) =>
       run('echo', ['more']),
     );
-    assert.match(stdout, /^--defaults-extra-file=\/dev\/shm\/\S+ more\n$/);
+    assert.match(stdout, /^--defaults-extra-file=\/proc\/self\/fd\/4 more\n$/);
     assert.doesNotMatch(await ctx.logText(), /pass word/);
   });
 
