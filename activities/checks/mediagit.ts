@@ -42,6 +42,12 @@ export const mediagitChecks: AppChecks = {
   referencesRead: [REFS],
 
   async *references({ plan, file }, ctx) {
+    const broken = (await readRefs(file(REFS))).flatMap((ref) => (ref.broken ? [`${ref.name} ${ref.broken}`] : []));
+    if (broken.length > 0)
+      throw ctx.fail('FilesVanished', `${broken.length} refs are broken: ${broken[0]}`, {
+        advice: `set or delete it, or bring it back: \`holdfast restore ${plan.site} --only refs\``,
+        details: { places: broken.slice(0, 20) },
+      });
     const missing: string[] = [];
     for await (const { path, state, of, id } of wanted(plan, file(REFS), ctx)) {
       // What it leads to cannot be looked for: a backup that does not know what it lacks is none.

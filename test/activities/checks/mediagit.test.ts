@@ -248,6 +248,13 @@ suite('before and after a backup of MediaGit', () => {
       },
       failsAs('FilesVanished', /damaged in the live repository; run `holdfast repair media`/),
     );
+    await writeFile(join(capture, 'refs/heads/grade'), 'no id\n');
+    await assert.rejects(
+      async () => {
+        for await (const _ of mediagitChecks.references!(given, await testContext()));
+      },
+      failsAs('FilesVanished', /1 refs are broken: refs\/heads\/grade holds no id; .*--only refs/),
+    );
   });
 
   test('a restored copy elsewhere names its own objects', async () => {
