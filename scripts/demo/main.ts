@@ -1,4 +1,5 @@
 import { parseArgs } from 'node:util';
+import { findTemporal } from '../../worker/dev-server.js';
 import { now } from './clock.js';
 import { toJson, untrueClaims } from './facts.js';
 import { setStage } from './stage.js';
@@ -14,11 +15,14 @@ const interrupted = new Promise<void>((resolve) => {
   for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal, () => resolve());
 });
 
-const began = now();
-const stage = await setStage(say).catch((error) => {
+const failed = (error: Error): never => {
   say(`the demo failed: ${error.message}`);
   process.exit(1);
-});
+};
+const temporal = await findTemporal({ say }).catch(failed);
+// What has to be fetched and built once is not the demo's time.
+const began = now();
+const stage = await setStage(temporal, say).catch(failed);
 try {
   const told = tell(stage, say);
   told.catch(() => {});

@@ -9,7 +9,7 @@ import { watchdogAlive } from '../../activities/site/watchdog-status.js';
 import { findProgram } from '../../activities/tools/programs.js';
 import { connect } from '../../src/client/connect.js';
 import { DEFAULT_HOST, hostQueue } from '../../src/core/names.js';
-import { type DevServer, findTemporal, startDevServer } from '../../worker/dev-server.js';
+import { type DevServer, startDevServer, type Temporal } from '../../worker/dev-server.js';
 import { PATIENCE_MS, until } from './clock.js';
 import { end, lastWords, startHoldfast } from './processes.js';
 import { workerReady } from './runs.js';
@@ -33,7 +33,7 @@ export interface Stage {
   strike: (keep: boolean) => Promise<void>;
 }
 
-export async function setStage(say: (line: string) => void): Promise<Stage> {
+export async function setStage(temporal: Temporal, say: (line: string) => void): Promise<Stage> {
   const dir = await mkdtemp(join(tmpdir(), 'holdfast-demo-'));
   const undo: (() => Promise<unknown>)[] = [];
   const strike = async (keep: boolean) => {
@@ -41,7 +41,7 @@ export async function setStage(say: (line: string) => void): Promise<Stage> {
     if (!keep) await rm(dir, { recursive: true, force: true });
   };
   try {
-    return await build(dir, undo, strike, say);
+    return await build(temporal, dir, undo, strike);
   } catch (error) {
     const said = await lastWords(dir);
     await strike(false);
@@ -50,10 +50,10 @@ export async function setStage(say: (line: string) => void): Promise<Stage> {
 }
 
 async function build(
+  temporal: Temporal,
   dir: string,
   undo: (() => Promise<unknown>)[],
   strike: Stage['strike'],
-  say: (line: string) => void,
 ): Promise<Stage> {
   const engine = findProgram('restic') ? 'restic' : 'archive';
   const namespace = `holdfast-demo-${randomBytes(3).toString('hex')}`;
@@ -62,8 +62,7 @@ async function build(
   const watchdog = startHoldfast(dir, {}, 'watchdog.log', ['watchdog', '--state-dir', state]);
   undo.push(() => end(watchdog));
   const [server, site] = await Promise.all([
-    findTemporal({ say }).then(async (temporal) => {
-      const started = await startDevServer({ temporal, namespace, dbFile: join(dir, 'temporal.db') });
+    startDevServer({ temporal, namespace, dbFile: join(dir, 'temporal.db') }).then((started) => {
       undo.unshift(started.stop);
       return started;
     }),
