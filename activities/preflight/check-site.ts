@@ -12,6 +12,7 @@ import { databases } from '../databases/index.js';
 import { engines } from '../engines/index.js';
 import { services } from '../services/index.js';
 import type { StateDir } from '../site/api.js';
+import { attributesAreKept } from './repositories.js';
 import { preflightSources } from './sources.js';
 import { preflightSpace } from './space.js';
 
@@ -52,7 +53,7 @@ export async function checkSite(config: Config, site: string, env: CheckEnv): Pr
         return 'as its backups need it';
       }),
     );
-  findings.push(...(await Promise.all(plan.repositories.map((one) => checkRepository(site, one, ctx, env.init)))));
+  findings.push(...(await Promise.all(plan.repositories.map((one) => checkRepository(plan, one, ctx, env.init)))));
   findings.push(
     ...plan.uncovered.map((left) =>
       warn(`${site}: coverage`, `${left} is neither included nor excluded; see`, `holdfast explain ${site}`),
@@ -88,18 +89,15 @@ async function checkSources(plan: Plan, ctx: Context, { state }: CheckEnv): Prom
   return findings;
 }
 
-async function checkRepository(
-  site: string,
-  repository: RepositorySpec,
-  ctx: Context,
-  init: boolean,
-): Promise<Finding> {
-  const about = `${site}: repository ${repository.name}`;
+async function checkRepository(plan: Plan, repository: RepositorySpec, ctx: Context, init: boolean): Promise<Finding> {
+  const about = `${plan.site}: repository ${repository.name}`;
   const engine = engines[repository.engine];
   const away = livesElsewhere(repository, ctx.host);
   if (away && !repository.ssh) return ok(about, `on ${repository.host}, whose own config has it`);
   try {
     const tools = await engine.preflight(repository, ctx);
+    attributesAreKept({ ...plan, repositories: [repository] }, ctx);
+    await engine.accepts?.(repository, plan, ctx);
     try {
       await engine.open(repository, ctx);
     } catch (error) {

@@ -35,7 +35,7 @@ export async function preflightRepositories(plan: Plan, mayCreate: boolean, env:
 }
 
 /** ACLs are extended attributes too: an account that comes back without them is open, or closed, to the wrong people. */
-function attributesAreKept(plan: Plan, ctx: Env['ctx']): void {
+export function attributesAreKept(plan: Plan, ctx: Env['ctx']): void {
   const sets = plan.fileSets.filter(({ attributes }) => attributes).map(({ name }) => name);
   const unable = plan.repositories.filter(({ engine }) => !engines[engine].abilities.xattrs);
   if (sets.length > 0 && unable.length > 0)

@@ -31,6 +31,8 @@ export const store = (deps: Deps) =>
     const { plan, ctx } = env;
     const repository = repositoryOf(plan, input.repository, ctx);
     if (plan.pull) return pulled(input, repository, plan.pull, env);
+    // Where others are ready, the run began without this one.
+    await engines[repository.engine].accepts?.(repository, plan, ctx);
     const manifest = await inTurn(input.captureId, () => prepareCapture(input, env));
     // A run that was reset begins with a first attempt again, beside one that has not learnt yet that its run is gone:
     // one after the other, and the journal tells what was begun and what is done.
