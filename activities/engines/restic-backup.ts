@@ -5,7 +5,7 @@ import { isFailure } from '../../src/core/failures.js';
 import type { RepositorySpec } from '../../src/core/plan.js';
 import { freshName } from '../capture/workdir.js';
 import type { BackupRequest, Context, RunResult, Stored } from '../contracts.js';
-import { BackupError, expandBraces, parseLine, Status, Summary, wentAway } from '../tools/restic.js';
+import { BackupError, expandBraces, parseLine, Status, Summary, wentAway, wentBefore } from '../tools/restic.js';
 import { IDLE_MS } from './lines.js';
 import { restic } from './restic-session.js';
 import { snapshotsOf, tagsOf } from './restic-snapshots.js';
@@ -46,6 +46,7 @@ export async function backup(repo: RepositorySpec, request: BackupRequest, ctx: 
     const onErrorLine = (line: string): void => {
       const error = BackupError.safeParse(parseLine(line)).data;
       if (error) passed[wentAway(error, request.live ?? []) ? 'gone' : 'others']++;
+      else if (/ skipping$/.test(line)) passed[wentBefore(line, request.live ?? []) ? 'gone' : 'others']++;
     };
     const options = { onLine, onErrorLine, idleMs: IDLE_MS };
     const run = (parent: string | undefined) => restic(repo, args(parent), ctx, { workDir, options, accept: [0, 3] });

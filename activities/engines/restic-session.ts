@@ -92,7 +92,7 @@ export async function restic(
 }
 
 /** A command of a remote repository that never answers is a network's matter, and waits as one. */
-function stalled(repo: RepositorySpec, verb: string, ctx: Context): (error: unknown) => never {
+export function stalled(repo: RepositorySpec, verb: string, ctx: Context): (error: unknown) => never {
   return (error) => {
     if (!isFailure(error, 'ToolStalled')) throw error;
     throw ctx.fail('RepositoryUnreachable', `repository ${repo.name} did not answer restic ${verb}`, { cause: error });

@@ -15,7 +15,7 @@ import {
 import { IDLE_MS, lines, pulsing } from './lines.js';
 import { assertMounted, writeNote } from './location.js';
 import { backup } from './restic-backup.js';
-import { callOf, failureOf, restic } from './restic-session.js';
+import { callOf, failureOf, restic, stalled } from './restic-session.js';
 import { snapshotsOf } from './restic-snapshots.js';
 import { passwordLines, quote, resticEnvironment } from './shell.js';
 import { countRestored } from './walk.js';
@@ -45,7 +45,9 @@ export const resticEngine: Engine = {
   async init(repo, ctx) {
     await assertMounted(repo, ctx);
     const { flags, options } = await callOf(repo, ctx);
-    const there = await ctx.run('restic', ['cat', 'config', '--no-lock', '--quiet', ...flags], options);
+    const there = await ctx
+      .run('restic', ['cat', 'config', '--no-lock', '--quiet', ...flags], { ...options, timeoutMs: ANSWER_MS })
+      .catch(stalled(repo, 'init', ctx));
     const failure = failureOf(repo, 'init', there, ctx);
     if (!failure) return;
     // Never over one that is only away or closed to us: then it would be created beside the real one.

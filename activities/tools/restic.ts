@@ -2,8 +2,8 @@ import { z } from 'zod';
 import type { FailureType } from '../../src/core/failures.js';
 
 /**
- * restic as a tool: versions, exit codes, JSON. Debian 12's 0.14 and everything newer; 0.17.1 has exit codes of its own
- * for what 0.14 tells in words only, so both are read. JSON may lack fields and gain types at any time.
+ * restic as a tool: versions, exit codes, JSON. Debian 12's 0.14 and everything newer (0.14.0 and 0.19.1 are run); 0.17.1 has
+ * exit codes of its own for what 0.14 tells in words only, so both are read. JSON may lack fields and gain types at any time.
  */
 
 /** The oldest version that Holdfast trusts: the first with `--json` and locks as they are today in a long-lived distribution. */
@@ -43,8 +43,13 @@ const TEXTS: readonly [RegExp, FailureType][] = [
     /connection (refused|reset|timed out)|no such host|i\/o timeout|network is unreachable|no route to host|unable to start the sftp session|TLS handshake|server misbehaving|Host key verification|\b50[0234]\b|stale file handle|input\/output error/i,
     'RepositoryUnreachable',
   ],
-  [/no matching ID found|no snapshot found/i, 'SnapshotMissing'],
-  [/is there a repository at|repository does not exist|unable to open config file/i, 'RepositoryMissing'],
+  [
+    // Of a whole id newer ones make no search: its file is not there, in the words of the storage.
+    /no matching ID found|no snapshot found|failed to load snapshot \w+: .*(no such file|does not exist|NoSuchKey|\b404\b)/i,
+    'SnapshotMissing',
+  ],
+  // Without these words 0.17 and newer say of any other failure that they cannot open the config file.
+  [/is there a repository at|repository does not exist/i, 'RepositoryMissing'],
   [
     /repository contains errors|ciphertext verification failed|does not match|not found in (the )?(repository|index)|invalid data returned|load.*failed|unexpected EOF|index .* is damaged/i,
     'RepositoryDamaged',
@@ -90,6 +95,12 @@ export function wentAway({ error, item }: z.infer<typeof BackupError>, live: rea
   return gone && live.some((root) => item.startsWith(`${root}/`));
 }
 
+/** What 0.19 says, in plain words, of a named path that went before it began (0.14 passes over it); whether that is one of a live set. */
+export function wentBefore(line: string, live: readonly string[]): boolean {
+  const path = /^(.+) does not exist, skipping$/.exec(line)?.[1];
+  return path !== undefined && live.some((root) => path.startsWith(`${root}/`));
+}
+
 export const SnapshotList = z
   .array(
     z.looseObject({
@@ -101,15 +112,19 @@ export const SnapshotList = z
   )
   .nullable();
 
-/** `struct_type` is what 0.14 has, newer ones add `message_type`. */
-export const LsHead = z.looseObject({ struct_type: z.literal('snapshot'), paths: z.array(z.string()) });
-export const LsNode = z.looseObject({
-  struct_type: z.literal('node'),
-  type: z.string(),
-  path: z.string(),
-  size: z.number().optional(),
-  mtime: z.string(),
-});
+/** 0.14 has `struct_type` only; newer ones add `message_type`, and call the other one deprecated. */
+const typed = <T extends string>(type: T) =>
+  z.union([z.object({ struct_type: z.literal(type) }), z.object({ message_type: z.literal(type) })]);
+
+export const LsHead = z.looseObject({ paths: z.array(z.string()) }).and(typed('snapshot'));
+export const LsNode = z
+  .looseObject({
+    type: z.string(),
+    path: z.string(),
+    size: z.number().optional(),
+    mtime: z.string(),
+  })
+  .and(typed('node'));
 
 export const Stats = z.looseObject({ total_size: z.number(), snapshots_count: z.number().optional() });
 

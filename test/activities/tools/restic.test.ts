@@ -4,15 +4,20 @@ import {
   atLeast,
   classify,
   expandBraces,
+  LsHead,
+  LsNode,
   literal,
   parseLine,
   parsePruned,
   parseVersion,
   RESTIC_CODES,
   Summary,
+  wentBefore,
 } from '../../../activities/tools/restic.js';
 
-/** Exit code and words, as 0.14 (measured) and 0.17 and newer (documented) have them. */
+const [ID, JSON_ERROR] = ['ab'.repeat(32), '{"message_type":"exit_error","code":1,"message":'];
+
+/** Exit code and words, as 0.14.0 and 0.19.1 have them (measured). */
 const TABLE: [exitCode: number, stderr: string, type: string | undefined][] = [
   [0, 'anything', undefined],
   [
@@ -67,6 +72,19 @@ const TABLE: [exitCode: number, stderr: string, type: string | undefined][] = [
   [1, 'Fatal: unable to save snapshot: write /r/data/ab/x: no space left on device', 'DiskFull'],
   [1, 'Fatal: repository contains errors', 'RepositoryDamaged'],
   [1, 'Fatal: no matching ID found for prefix "0123"', 'SnapshotMissing'],
+  [1, `${JSON_ERROR}"no matching ID found for prefix \\"0123\\""}`, 'SnapshotMissing'],
+  [
+    1,
+    `Load(<snapshot/abababab>, 0, 0) failed: open /r/snapshots/${ID}: no such file or directory\n${JSON_ERROR}"failed to load snapshot abababab: open /r/snapshots/${ID}: no such file or directory"}`,
+    'SnapshotMissing',
+  ],
+  [1, `${JSON_ERROR}"failed to load snapshot abababab: ciphertext verification failed"}`, 'RepositoryDamaged'],
+  [1, `${JSON_ERROR}"Fatal: unable to open config file: context canceled\\nrest:http://127.0.0.1:1/"}`, undefined],
+  [
+    1,
+    'Fatal: an empty password is not allowed by default. Pass the flag `--insecure-no-password`',
+    'RepositoryPassword',
+  ],
   [1, 'Fatal: something nobody has seen before', undefined],
 ];
 
@@ -90,6 +108,21 @@ test('JSON is read leniently: new fields, absent counts, words between', () => {
   assert.deepEqual([summary.snapshot_id, summary.data_added], ['ab', 0]);
   assert.equal(parseLine('created restic repository'), undefined);
   assert.equal(parseLine('{"broken'), undefined);
+});
+
+test('a listing is read by the type of 0.14 and by that of newer ones', () => {
+  const node = { type: 'file', path: '/a', mtime: '2026-11-21T00:00:00Z' };
+  for (const key of ['struct_type', 'message_type']) {
+    assert.deepEqual(LsHead.parse({ [key]: 'snapshot', paths: ['/a'] }).paths, ['/a']);
+    assert.equal(LsNode.parse({ [key]: 'node', ...node }).path, '/a');
+  }
+  assert.ok(!LsNode.safeParse(node).success && !LsHead.safeParse({ struct_type: 'node', paths: [] }).success);
+});
+
+test('a named path that went before restic began is one of a live set or it is not', () => {
+  const line = '/srv/live/a b does not exist, skipping';
+  assert.ok(wentBefore(line, ['/srv/live']) && !wentBefore(line, ['/srv/li']));
+  assert.ok(!wentBefore('/srv/live/a cannot be accessed, skipping', ['/srv/live']));
 });
 
 test('patterns and prune figures', () => {
