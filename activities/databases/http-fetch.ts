@@ -40,7 +40,7 @@ export async function ask(spec: HttpSpec, url: string, ctx: Context): Promise<In
 
 async function authority({ name, ca = '' }: HttpSpec, ctx: Context): Promise<Buffer> {
   return readFile(ca).catch((cause) => {
-    throw ctx.fail('InvalidConfig', `the certificate for ${name} cannot be read`, {
+    throw ctx.fail('InvalidConfig', `the certificate for ${name} cannot be read: ${ca}`, {
       advice: 'correct `ca`',
       details: { places: [ca] },
       cause,

@@ -95,7 +95,7 @@ const KINDS = [
     token: key(secret, 'Sent as a bearer token.', { file: '/etc/holdfast/wiki-token' }).optional(),
     ca: key(
       path,
-      "A certificate file that the server's must be signed by, or be; else the machine's own authorities.",
+      "A certificate file, relative to root, that the server's must be signed by, or be; else the machine's own authorities.",
       'tls/server.crt',
     ).optional(),
     ends,

@@ -26,7 +26,7 @@ export const VarastoOptions = z
     ca: path
       .optional()
       .describe(
-        'The certificate that Varasto shows, as a file: it signs its own. By default the machine’s authorities.',
+        'The certificate that Varasto shows, as a file, relative to root: it signs its own. By default the machine’s authorities.',
       ),
     database: path.default('varasto.db').describe('The database file, relative to root: `db_location` of config.json.'),
     snapshot: path
