@@ -1,5 +1,5 @@
 #!/usr/bin/env node
-import { execFileSync, spawn } from 'node:child_process';
+import { spawn, spawnSync } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import { ROOT, setup } from './setup.mjs';
 
@@ -9,7 +9,11 @@ try {
   // The story's last line is a command, and whoever types it is in this checkout.
   if (!existsSync(`${ROOT}node_modules/.bin/holdfast`)) {
     console.error('setup: npm run build (once, for npx holdfast)');
-    execFileSync(process.execPath, ['scripts/build.mjs'], { cwd: ROOT, stdio: ['ignore', 2, 2] });
+    const { status, stdout, stderr } = spawnSync(process.execPath, ['scripts/build.mjs'], {
+      cwd: ROOT,
+      encoding: 'utf8',
+    });
+    if (status !== 0) throw new Error(`npm run build failed:\n${stdout}${stderr}`);
   }
 } catch (error) {
   console.error(`setup: ${error instanceof Error ? error.message : error}`);
