@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
-import { readFile, rm, stat, truncate, writeFile } from 'node:fs/promises';
+import { access, chown, readFile, rm, stat, truncate, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, describe, it } from 'node:test';
 import { mysqlDatabase as database } from '../../../activities/databases/mysql.js';
@@ -263,9 +264,16 @@ describe('mysql', { skip }, () => {
     const ctx = await testContext();
     const dir = temporary();
     let pid = 0;
+    // As another server of the same user has one while it answers a query.
+    const table = join(tmpdir(), `#sql-temptable-test-${process.pid}.MAI`);
+    await writeFile(table, '');
+    if (process.getuid?.() === 0)
+      await chown(table, Number((await ctx.run('id', ['-u', 'mysql'], { ok: [0, 1] })).stdout) || 65534, 65534);
     const running = withScratchServer([], dir, ctx, async (server) => {
       assert.deepEqual(await server.query('SELECT @@skip_networking, @@event_scheduler;'), [['1', 'OFF']]);
       pid = Number(await readFile(join(dir, 'data', 'pid'), 'utf8'));
+      await access(table);
+      await rm(table);
       if (ctx.notes.length === 0) assert.notEqual((await stat(`/proc/${pid}`)).uid, 0);
       await assert.rejects(server.query("SELECT 1 INTO OUTFILE '/tmp/holdfast-outfile';"), is('ToolFailed'));
       setImmediate(() => ctx.cancel(new Error('enough')));
