@@ -13,7 +13,7 @@ import type { Mark, Sealed } from './ubackup-mark.js';
 import { type Store, writeHashed } from './ubackup-store.js';
 
 export function damaged(repo: RepositorySpec, id: string, ctx: Context): Error {
-  return ctx.fail('RepositoryDamaged', `an object in ${repo.name} is damaged: ${id}`, { details: { places: [id] } });
+  return ctx.fail('RepositoryDamaged', `an object in ${repo.name} is damaged`, { details: { places: [id] } });
 }
 
 /** Hashes an object as it lies. Throws RepositoryDamaged where it is not the one that was written. */
