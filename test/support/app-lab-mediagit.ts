@@ -1,4 +1,4 @@
-import { existsSync } from 'node:fs';
+import { existsSync, readFileSync } from 'node:fs';
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { type AppSite, filesIn, NEVER_STOPPED } from './app-site.js';
@@ -16,7 +16,6 @@ export async function mediagitApp(lab: Lab): Promise<AppSite> {
       restoreTest: { scratch: lab.scratch, sample: '1/1' },
     };
   });
-  let parent = sample.main;
   return {
     root,
     repositories: ['nas', 'local'],
@@ -33,9 +32,11 @@ export async function mediagitApp(lab: Lab): Promise<AppSite> {
     },
     change: async (n) => {
       const id = await sample.put(Buffer.from(`generation ${n}`));
-      parent = await sample.commit({ ...sample.files, 'generation.txt': id }, [n % 5 === 0 ? sample.main : parent]);
-      await sample.ref('refs/heads/main', parent);
-      await sample.ref(`refs/heads/generation-${n % 3}`, parent);
+      // A restore in place took back what was committed since.
+      const main = readFileSync(join(root, '.mediagit/refs/heads/main'), 'utf8').trim();
+      const commit = await sample.commit({ ...sample.files, 'generation.txt': id }, [n % 5 === 0 ? sample.main : main]);
+      await sample.ref('refs/heads/main', commit);
+      await sample.ref(`refs/heads/generation-${n % 3}`, commit);
     },
   };
 }

@@ -25,7 +25,8 @@ export async function seafileApp(lab: Lab): Promise<AppSite> {
     };
   });
   const dump = (path: string) => execFileSync('sqlite3', [path, '.dump'], { encoding: 'utf8' });
-  let parent = site.commits.head;
+  const seafileDb = (script: string) =>
+    execFileSync('sqlite3', [join(site.root, 'seafile-data/seafile.db'), script], { encoding: 'utf8' }).trim();
   return {
     root: site.root,
     repositories: ['nas', 'local'],
@@ -61,16 +62,16 @@ export async function seafileApp(lab: Lab): Promise<AppSite> {
     change: async (n) => {
       const { main } = site.libraries;
       const root = main.dir({ name: 'new.txt', id: main.file(`of generation ${n}`), dir: false });
-      parent = main.commit({ root, ctime: 1_700_009_000 + n, parent: n % 5 === 0 ? site.commits.head : parent });
+      // A restore in place took back what was committed since.
+      const head = seafileDb(`SELECT commit_id FROM Branch WHERE repo_id = '${MAIN}'`);
+      const parent = n % 5 === 0 ? site.commits.head : head;
+      const commit = main.commit({ root, ctime: 1_700_009_000 + n, parent });
       for (const path of site.databases)
         execFileSync('sqlite3', [
           path,
           `PRAGMA busy_timeout = 5000; CREATE TABLE IF NOT EXISTS generation (n); DELETE FROM generation; INSERT INTO generation VALUES (${n});`,
         ]);
-      execFileSync('sqlite3', [
-        join(site.root, 'seafile-data/seafile.db'),
-        `UPDATE Branch SET commit_id = '${parent}' WHERE repo_id = '${MAIN}'`,
-      ]);
+      seafileDb(`UPDATE Branch SET commit_id = '${commit}' WHERE repo_id = '${MAIN}'`);
       for (const at of ['conf', 'seahub-data', 'seafile-data', '.']) {
         for (const name of readdirSync(join(site.root, at)).filter((each) => each.startsWith('generation-')))
           rmSync(join(site.root, at, name));
