@@ -6,11 +6,13 @@ export interface Choices extends Found {
   engine: 'restic' | 'archive';
   location: string;
   key: string | undefined;
+  restored: string;
   timezone: string;
 }
 
 /** A first config, with a word on each choice that its owner may want to make differently. */
-export function initText({ name, app, root, service, databases, engine, location, key, timezone }: Choices): string {
+export function initText(choices: Choices): string {
+  const { name, app, root, service, databases, engine, location, key, restored, timezone } = choices;
   const password = key ? `, password: { file: ${scalar(key)} }` : '';
   const options = databases.length > 0 ? { databases: databases.map((path) => ({ kind: 'sqlite', path })) } : undefined;
   const { why, schedule, objectives } = presetOf(app);
@@ -25,6 +27,8 @@ defaults:
 # Who is told. The address is a secret: put it into a file of mode 0600.
 # notify:
 #   ops: { webhook: { file: /etc/holdfast/hook }, on: [failed, partial, down, recovered] }
+# Below it: holdfast restore ${name} --target look
+restore: { root: ${scalar(restored)} }
 
 repositories:
   # A copy on the same disk is lost with it: give it another one (requireMount: true), and add one elsewhere (offsite: true).

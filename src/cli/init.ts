@@ -52,6 +52,7 @@ async function init(call: Call): Promise<ExitCode> {
     engine,
     location,
     key,
+    restored: isRoot ? join(dirname(found.root), 'restored') : join(home, 'holdfast-restored'),
     timezone: Intl.DateTimeFormat().resolvedOptions().timeZone,
   });
   const dryRun = call.options.dryRun === true;

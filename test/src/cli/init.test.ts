@@ -53,6 +53,7 @@ describe('holdfast init', () => {
       names: ['videocms'],
     });
     assert.equal(config.defaults?.timezone, Intl.DateTimeFormat().resolvedOptions().timeZone);
+    assert.ok(config.restore?.root, 'a first restore beside the live site needs it');
     const key = join(dir, 'etc/restic.key');
     assert.equal((await stat(key)).mode & 0o777, 0o600);
     assert.match(await readFile(key, 'utf8'), /^[\w-]{43}\n$/);
