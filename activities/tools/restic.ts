@@ -48,7 +48,7 @@ const TEXTS: readonly [RegExp, FailureType][] = [
     /no matching ID found|no snapshot found|failed to load snapshot \w+: .*(no such file|does not exist|NoSuchKey|\b404\b)/i,
     'SnapshotMissing',
   ],
-  // Without these words 0.17 and newer say of any other failure that they cannot open the config file.
+  // Without these words 0.19 says of any other failure that it cannot open the config file.
   [/is there a repository at|repository does not exist/i, 'RepositoryMissing'],
   [
     /repository contains errors|ciphertext verification failed|does not match|not found in (the )?(repository|index)|invalid data returned|load.*failed|unexpected EOF|index .* is damaged/i,
