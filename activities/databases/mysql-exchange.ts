@@ -52,9 +52,11 @@ export const mysqlExchange: Exchangeable<MysqlSpec> = {
     const names = spec.schemas.map(staged);
     return withMysql(spec, ctx, async (server) => {
       await lock(tag, server, ctx);
-      await dropSchemas(names, server);
+      await dropSchemas(names, tag, server);
       await roomFor(spec, file, server, ctx);
       const { data, objects } = splitDump(staged);
+      // A load that was killed, and is still at its last table, must not come after whoever drops all of it.
+      data.push(`${lockOrFail(tag)}\n`);
       const source = createReadStream(file, { highWaterMark: 1 << 20 });
       source.on('data', () => ctx.beat());
       source.on('error', (error) => data.destroy(error));
@@ -77,7 +79,8 @@ export const mysqlExchange: Exchangeable<MysqlSpec> = {
             details: { places: wrong.slice(0, 20) },
           },
         );
-      await run(keeping(staged(first(spec)), { tables, objects, counted: text.objects, counts, changedAt }), server);
+      const what = { tables, objects, counted: text.objects, counts, changedAt };
+      await run([lockOrFail(tag), ...keeping(staged(first(spec)), what)], server);
       return { said: `${spec.name}: ${sum(counts)} rows in ${many} tables loaded beside the live ones` };
     });
   },
@@ -99,7 +102,7 @@ export const mysqlExchange: Exchangeable<MysqlSpec> = {
             `the application had run on the restored ${spec.name} before it was taken back`,
             { advice: 'start the restore again' },
           );
-        before = await putAside(spec, aside, staged, fence, server, ctx);
+        before = await putAside(spec, tag, fence, server, ctx);
       }
       await showOut(spec.schemas, server);
       const moves: string[] = [];
@@ -156,14 +159,15 @@ export const mysqlExchange: Exchangeable<MysqlSpec> = {
       for (const schema of spec.schemas)
         if (left(aside(schema)).size > 0)
           throw ctx.fail('RestoreFailed', `tables of ${spec.name} are left in ${aside(schema)}`);
-      await dropSchemas(spec.schemas.map(aside), server);
+      await dropSchemas(spec.schemas.map(aside), tag, server);
     }),
 
-  unstage: (spec, tag, ctx) => withMysql(spec, ctx, (server) => dropSchemas(spec.schemas.map(stagedFor(tag)), server)),
+  unstage: (spec, tag, ctx) =>
+    withMysql(spec, ctx, (server) => dropSchemas(spec.schemas.map(stagedFor(tag)), tag, server)),
 
   drop: (spec, tag, ctx) =>
     withMysql(spec, ctx, (server) =>
-      dropSchemas([...spec.schemas.map(stagedFor(tag)), ...spec.schemas.map(asideFor(tag))], server),
+      dropSchemas([...spec.schemas.map(stagedFor(tag)), ...spec.schemas.map(asideFor(tag))], tag, server),
     ),
 };
 
@@ -218,14 +222,8 @@ async function isInPlace({ name, schemas }: MysqlSpec, was: Kept, server: MysqlS
 }
 
 /** Keeps all that leads back, durable before anything is touched: the names of the tables, and the text of what cannot move. */
-async function putAside(
-  spec: MysqlSpec,
-  aside: (schema: string) => string,
-  staged: (schema: string) => string,
-  fence: Fence,
-  server: MysqlServer,
-  ctx: Context,
-): Promise<Kept> {
+async function putAside(spec: MysqlSpec, tag: string, fence: Fence, server: MysqlServer, ctx: Context): Promise<Kept> {
+  const [staged, aside] = [stagedFor(tag), asideFor(tag)];
   const there = await schemasOf(spec.schemas, server);
   const { data, objects } = splitDump((schema) => schema);
   if (there.length > 0)
@@ -240,7 +238,7 @@ async function putAside(
   const create = spec.schemas.map((schema) => `CREATE DATABASE IF NOT EXISTS ${sqlName(aside(schema))};`);
   for (const schema of spec.schemas.filter((each) => !there.includes(each)))
     create.push(await createLike(schema, staged(schema), server));
-  await run([...create, ...keeping(aside(first(spec)), before)], server, fence);
+  await run([lockOrFail(tag), ...create, ...keeping(aside(first(spec)), before)], server, fence);
   return before;
 }
 
@@ -277,8 +275,8 @@ function renames(moves: { table: string; from: string; to: string }[]): string[]
   return [`RENAME TABLE ${each.join(', ')};`];
 }
 
-async function dropSchemas(schemas: readonly string[], server: MysqlServer): Promise<void> {
+async function dropSchemas(schemas: readonly string[], tag: string, server: MysqlServer): Promise<void> {
   const drops = schemas.map((schema) => `DROP DATABASE IF EXISTS ${sqlName(schema)};`);
   // Tables that refer to each other go in any order.
-  await run(['SET FOREIGN_KEY_CHECKS = 0;', ...drops], server);
+  await run([lockOrFail(tag), 'SET FOREIGN_KEY_CHECKS = 0;', ...drops], server);
 }

@@ -194,6 +194,42 @@ describe('the exchange of schemas', { skip }, () => {
     await exchange.drop(spec, tag, ctx);
   });
 
+  it('what a killed exchange left waiting in the server comes to its end before it is taken back', async () => {
+    const wrecked = await fresh();
+    await exchange.stage(spec, file, tag, ctx);
+    const states = async (what: string) =>
+      Number((await live.server.query(`SELECT COUNT(*) FROM information_schema.PROCESSLIST WHERE ${what};`))[0]?.[0]);
+    // Of no schema of ours, so that nobody shows it out.
+    const script = `USE mysql; START TRANSACTION; SELECT * FROM \`${A}\`.orders; SELECT SLEEP(600) AS guest;`;
+    const guest = ctx.run('mariadb', ['--user=root', `--socket=${spec.socket}`, '-e', script]);
+    guest.catch(() => {});
+    await eventually(
+      'a table is in use',
+      60_000,
+      async () => (await states(`INFO LIKE '%AS guest%' AND DB = 'mysql'`)) === 1,
+    );
+    const mortal = await testContext();
+    const killed = exchange.exchange(spec, tag, fence, mortal);
+    killed.catch(() => {});
+    await eventually('the rename waits', 60_000, async () => (await states(`INFO LIKE 'RENAME TABLE%'`)) === 1);
+    mortal.cancel(new Error('killed'));
+    await assert.rejects(killed, /killed/);
+    assert.equal(await states(`INFO LIKE 'RENAME TABLE%'`), 1, 'the server goes on without its client');
+    const back = exchange.takeBack(spec, tag, ctx);
+    back.catch(() => {});
+    await eventually('it waits for that', 60_000, async () => (await states(`INFO LIKE 'SELECT GET_LOCK%'`)) === 1);
+    const [[id] = []] = await live.server.query(
+      `SELECT ID FROM information_schema.PROCESSLIST WHERE INFO LIKE '%AS guest%' AND DB = 'mysql';`,
+    );
+    await live.server.execute(`KILL ${id};`);
+    await back;
+    assert.deepEqual(await now(), wrecked);
+    await exchange.exchange(spec, tag, fence, ctx);
+    assert.deepEqual(await now(), dumped.fingerprint);
+    await exchange.drop(spec, tag, ctx);
+    assert.deepEqual(await schemas(), []);
+  });
+
   it('does not call it restored where somebody made a table meanwhile', async () => {
     const wrecked = await fresh();
     await exchange.stage(spec, file, tag, ctx);
