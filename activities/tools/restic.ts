@@ -2,7 +2,7 @@ import { z } from 'zod';
 import type { FailureType } from '../../src/core/failures.js';
 
 /**
- * restic as a tool: versions, exit codes, JSON. Debian 12's 0.14 and everything newer (0.14.0 and 0.19.1 are run); 0.17.1 has
+ * restic as a tool: versions, exit codes, JSON. Debian 12's 0.14 and everything newer (run: 0.14.0, 0.17.3, 0.19.1); 0.17.1 has
  * exit codes of its own for what 0.14 tells in words only, so both are read. JSON may lack fields and gain types at any time.
  */
 
