@@ -17,11 +17,13 @@ const OWN = new RegExp(
   `^((?:ALTER|COMMENT ON) DATABASE |ALTER ROLE ${NAME} IN DATABASE |(?:GRANT|REVOKE) .* ON DATABASE )${NAME}( .*;)$`,
 );
 
-/** Makes the staged database as the dump says in its own words: encoding and locale cannot be changed later. */
+/**
+ * Makes the staged database as the dump says in its own words: encoding and locale cannot be changed later. `turn` heads each script: one
+ * that was killed must not make it after whoever removes it.
+ */
 export async function createLike(
   file: string,
-  staged: string,
-  home: string,
+  { staged, home, turn }: { staged: string; home: string; turn: string },
   superuser: boolean,
   { run, program, psql }: Server,
   ctx: Context,
@@ -40,11 +42,11 @@ export async function createLike(
     .filter((block) => ABOUT_IT.test(block))
     .join('');
   const how = CREATE.exec(words)?.[1] ?? 'TEMPLATE template0';
-  await psql(home, `CREATE DATABASE ${ident(staged)} ${how};`).catch((error) => {
+  await psql(home, `${turn}CREATE DATABASE ${ident(staged)} ${how};`).catch((error) => {
     if (!isFailure(error, 'ToolFailed') || wasKilled(error)) throw error;
     ctx.note('the database gets the locale of this server: it does not know that of the dump');
     const encoding = /ENCODING = '[\w-]+'/.exec(how)?.[0] ?? '';
-    return psql(home, `CREATE DATABASE ${ident(staged)} TEMPLATE template0 ${encoding};`);
+    return psql(home, `${turn}CREATE DATABASE ${ident(staged)} TEMPLATE template0 ${encoding};`);
   });
   const own = words.split('\n').flatMap((line) => {
     const [, before, after] = OWN.exec(line) ?? [];

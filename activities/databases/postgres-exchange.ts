@@ -99,11 +99,11 @@ export const postgresExchange: Exchangeable<PostgresSpec> = {
       const { there, restored } = await look(names, tag, server);
       // A repeat after the exchange would load beside what is live already.
       if (restored === names.live) return { said: `${spec.name} is in place already` };
-      if (there.has(names.staged)) await server.psql(names.home, removal([names.staged]));
+      if (there.has(names.staged)) await server.psql(names.home, removal([names.staged], tag));
       const superuser = await isSuperuser(server, names.home);
       if (superuser) await makeRoles(spec, file, server, names.home, ctx);
       else ctx.note(`${spec.name} is restored without owners and rights: its user is no superuser`);
-      await createLike(file, names.staged, names.home, superuser, server, ctx);
+      await createLike(file, { ...names, turn: turn(tag) }, superuser, server, ctx);
       await server.psql(names.home, set(names.staged, MARK, tag));
       await restoreInto(file, names.staged, superuser ? [] : BARE, server, ctx);
       await server.psql(names.staged, 'ANALYZE;');
@@ -165,7 +165,7 @@ export const postgresExchange: Exchangeable<PostgresSpec> = {
     withServer(spec, ctx, async (server) => {
       const { staged, home } = namesOf(spec, tag);
       const { there } = await look(namesOf(spec, tag), tag, server);
-      if (there.has(staged)) await server.psql(home, removal([staged]));
+      if (there.has(staged)) await server.psql(home, removal([staged], tag));
     }),
 
   drop: (spec, tag, ctx) =>
@@ -173,14 +173,14 @@ export const postgresExchange: Exchangeable<PostgresSpec> = {
       const { live, staged, aside, home } = namesOf(spec, tag);
       const { there, restored } = await look(namesOf(spec, tag), tag, server);
       const gone = [staged, aside].filter((name) => there.has(name));
-      if (gone.length > 0) await server.psql(home, removal(gone));
+      if (gone.length > 0) await server.psql(home, removal(gone, tag));
       const marks = [MARK, WRITTEN, BACK].map((mark) => `ALTER DATABASE ${ident(live)} RESET ${mark};`);
       if (restored === live) await server.psql(home, marks.join('\n'));
     }),
 };
 
-const removal = (names: string[]): string =>
-  `${empty(names)}${names.map((name) => `DROP DATABASE ${ident(name)};`).join('\n')}`;
+const removal = (names: string[], tag: string): string =>
+  `${turn(tag)}${empty(names)}${names.map((name) => `DROP DATABASE ${ident(name)};`).join('\n')}`;
 
 async function isSuperuser({ psql }: Server, home: string): Promise<boolean> {
   return (await psql(home, "SELECT current_setting('is_superuser');")).trim() === 'on';
