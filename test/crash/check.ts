@@ -126,7 +126,13 @@ async function noLockThatBlocks({ lab }: Arena): Promise<void> {
     const next = await within('the next run', runPlain(lab, 'backup', { site: 'cms', repositories: ['nas'] }));
     assert.equal(next.outcome, 'completed', `the next run, after ${found}: ${next.said}`);
   }
-  assert.deepEqual(await locks(lab), []);
+  // The watchdog holds the record's for a moment, again and again.
+  let held = found;
+  await eventually('no lock is held', 10_000, async () => {
+    held = await locks(lab);
+    return held.length === 0;
+  }).catch(() => {});
+  assert.deepEqual(held, []);
 }
 
 /** A snapshot that a report calls verified is a prefix of the write log, with every row acknowledged before its capture. */

@@ -32,7 +32,7 @@ async function ends(outcome: string, workflow: string, input: Input, said = /./)
   const handle = await startPlain(lab, workflow, input);
   if (workflow === 'restore' && !input.target) await approve(handle, input.site);
   const report = await reportOf(handle);
-  assert.equal(report.outcome, outcome, `${workflow} ${input.site}: ${report.said}`);
+  assert.equal(report.outcome, outcome, `${workflow} ${input.site}: ${report.said} ${JSON.stringify(report.failures)}`);
   assert.match(`${report.said} ${JSON.stringify(report.failures)}`, said);
 }
 

@@ -31,7 +31,7 @@ export interface LabOptions {
   built?: string;
   /** A Temporal of its own, with a database file, that can be killed and started again. */
   ownServer?: boolean;
-  /** A restic repository whose key costs as much as anybody's: where time is measured. */
+  /** A restic repository with a password of its own, whose key costs as much as anybody’s: where time is measured. */
   dearRestic?: boolean;
   configure?: (config: ConfigObject, lab: { dir: string; site: LabSite }) => void;
 }

@@ -28,7 +28,7 @@ export interface SecretLab {
 export async function openSecretLab(): Promise<SecretLab | string> {
   const absent = NO_MYSQL || NO_S3 || (newestProgram('postgres') ? '' : 'PostgreSQL is not installed');
   if (absent) return absent;
-  const lab = await createLab({ engines: ['archive'], videos: 1, mb: 1 });
+  const lab = await createLab({ engines: ['archive'], videos: 1, mb: 1, dearRestic: true });
   if (typeof lab === 'string') return lab;
   const servers = await openCarelessServers();
   const planted = await plant(join(lab.dir, 'secrets'), servers.urls);
