@@ -14,7 +14,7 @@ import {
   workflowInfo,
 } from '@temporalio/workflow';
 import type { z } from 'zod';
-import { failure } from '../src/core/failures.js';
+import { type FailureDetails, failure } from '../src/core/failures.js';
 import { inputMistakes } from '../src/core/input-mistakes.js';
 import { type Address, parseAddress } from '../src/core/names.js';
 import type { Outcome, Progress, Report, StepFailure, StepResult } from '../src/core/report.js';
@@ -166,8 +166,12 @@ export function close(report: Report): Report {
   });
 }
 
+/** A report names the first of them; all that a step kept are in its failure's details. */
+const PLACES_TOLD = 3;
+const PLACE_LENGTH = 200;
+
 /** Type and first line of what a step failed with. */
-export function explain(step: string, host: string, error: unknown): { type: string; message: string } {
+export function explain(step: string, host: string, error: unknown): Omit<StepFailure, 'step'> {
   const cause = error instanceof ActivityFailure ? error.cause : error;
   if (isCancellation(error))
     return { type: 'Cancelled', message: `${step} on ${host}: cancelled; start it again when it suits` };
@@ -186,7 +190,11 @@ export function explain(step: string, host: string, error: unknown): { type: str
     });
     return { type: late.type ?? '', message: late.message };
   }
-  if (cause instanceof ApplicationFailure) return { type: cause.type ?? 'Unexpected', message: cause.message };
+  if (cause instanceof ApplicationFailure) {
+    const { places = [] } = (cause.details?.[0] ?? {}) as FailureDetails;
+    const told = places.slice(0, PLACES_TOLD).map((place) => place.slice(0, PLACE_LENGTH));
+    return { type: cause.type ?? 'Unexpected', message: cause.message, ...(told.length > 0 ? { places: told } : {}) };
+  }
   log.error('a step failed without a name', { step, error });
   return {
     type: 'Unexpected',

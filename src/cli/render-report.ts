@@ -9,7 +9,10 @@ export function renderReport(report: Report): string[] {
   return [
     outcome === 'completed' || said.toLowerCase().includes(outcome) ? said : `${outcome.toUpperCase()}: ${said}`,
     ...repositories.map((entry) => `  ${entry.repository.padEnd(width)}  ${copy(entry, report.captureId)}`),
-    ...failures.map(({ message }) => `  x ${message}`),
+    ...failures.flatMap(({ message, places = [] }) => [
+      `  x ${message}`,
+      ...places.filter((place) => !message.includes(place)).map((place) => `    ${place}`),
+    ]),
     ...notes.map((note) => `  - ${note}`),
     ...uncovered.map((left) => `  ? not covered: ${left}`),
     `  ${report.workflowId}${took(report)}`,

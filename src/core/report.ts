@@ -29,6 +29,8 @@ export const StepFailure = z.object({
   repository: z.string().optional(),
   type: z.string(),
   message: z.string(),
+  /** Where, as far as the step knew: the first places. */
+  places: z.array(z.string()).optional(),
 });
 export type StepFailure = z.infer<typeof StepFailure>;
 

@@ -26,6 +26,10 @@ test('a failed restore test names each check once; a verified copy says how much
   const failures = [{ step: 'check', type: 'ProofFailed', message: `check on local: media: ${evidence}; back up` }];
   const failed = renderReport(Report.parse({ ...base, workflow: 'restoreTest', outcome: 'failed', proof, failures }));
   assert.equal(failed.filter((line) => line.includes(evidence)).length, 1, failed.join('\n'));
+  const places = ['bucket/one', 'bucket/two'];
+  const damaged = { step: 'fetch', type: 'RepositoryDamaged', message: 'an object is damaged: bucket/one', places };
+  const told = renderReport(Report.parse({ ...base, workflow: 'verify', outcome: 'failed', failures: [damaged] }));
+  assert.deepEqual(told.slice(1, 3), ['  x an object is damaged: bucket/one', '    bucket/two']);
   const entry = { repository: 'nas', engine: 'restic', level: 'verified', read: 'share 5 of 12 read' };
   const good = renderReport(Report.parse({ ...base, workflow: 'verify', outcome: 'completed', repositories: [entry] }));
   assert.ok(good.includes('  nas  verified (share 5 of 12 read)'), good.join('\n'));
