@@ -119,8 +119,10 @@ export async function locks(lab: Lab): Promise<string[]> {
     );
     if (!free) found.push(lock);
   }
+  // restic itself passes over one that was killed before it had its name.
   if (existsSync(join(lab.repositories.nas!, 'locks')))
-    found.push(...readdirSync(join(lab.repositories.nas!, 'locks')).map((name) => `restic lock ${name}`));
+    for (const name of readdirSync(join(lab.repositories.nas!, 'locks')))
+      if (/^[0-9a-f]{64}$/.test(name)) found.push(`restic lock ${name}`);
   return found;
 }
 
