@@ -14,6 +14,8 @@ export interface BadLuck {
   line: string;
   /** Needs a disk of its own. */
   mounts?: boolean;
+  /** Why it cannot happen on this machine. */
+  skip?: string | false;
   happens: (world: World, t: TestContext) => Promise<void>;
 }
 

@@ -5,6 +5,7 @@ import { existsSync, readdirSync, readFileSync, renameSync, writeFileSync } from
 import { join } from 'node:path';
 import type { FailureType } from '../../src/core/failures.js';
 import type { Report } from '../../src/core/report.js';
+import { NO_FOREIGN_PIDS } from '../support/pid-namespace.js';
 import { eventually } from '../support/toy.js';
 import { flip } from '../support/videocms-site.js';
 import { atRest, type BadLuck, fails, judge } from './case.js';
@@ -81,6 +82,7 @@ export const repositories: BadLuck[] = [
   },
   {
     line: 'repository locked by a live owner',
+    skip: NO_FOREIGN_PIDS,
     happens: (world) =>
       inRestic(world, async () => {
         const owner = await byHand(world);
@@ -89,6 +91,7 @@ export const repositories: BadLuck[] = [
   },
   {
     line: 'repository locked by a dead owner',
+    skip: NO_FOREIGN_PIDS,
     happens: (world) =>
       inRestic(world, async () => {
         await kill(await byHand(world));
