@@ -74,9 +74,11 @@ export async function runWatchdog({ stateDir, signal, log = () => {} }: Watchdog
         last.status = now;
         await writeStatus(state).catch(() => {});
         // A dead worker's copies of a database may be large: no site waits for their end.
-        sweeping ??= sweepWork(state).finally(() => {
-          sweeping = undefined;
-        });
+        sweeping ??= sweepWork(state)
+          .catch((error: Error) => log(error.message))
+          .finally(() => {
+            sweeping = undefined;
+          });
       }
       await sleep(TICK_MS, undefined, { signal }).catch(() => {});
     }
