@@ -1,11 +1,11 @@
 import { createHash } from 'node:crypto';
 import { createReadStream } from 'node:fs';
 import { chmod, copyFile, mkdir, rename, rm } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
 import { basename, join } from 'node:path';
 import { isFailure } from '../../src/core/failures.js';
 import type { Command } from '../../src/core/plan.js';
 import { exists } from '../capture/copy.js';
+import { workOf } from '../capture/workdir.js';
 import type { Context, Exchangeable, Fence } from '../contracts.js';
 import { runCommand } from '../services/commands.js';
 import { syncDirectory, syncFile, writeDurable } from '../site/durable.js';
@@ -21,7 +21,7 @@ function placeOf(spec: CommandSpec, tag: string, ctx: Context) {
     .update(JSON.stringify([spec.name, spec.dump.argv]))
     .digest('hex')
     .slice(0, 8);
-  const dir = join(ctx.cacheDir ?? tmpdir(), 'exchanges', `${tag}-${own}`);
+  const dir = join(workOf(ctx), 'exchanges', `${tag}-${own}`);
   return {
     dir,
     incoming: join(dir, 'new'),

@@ -1,8 +1,8 @@
 import { mkdir } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
 import { basename, join } from 'node:path';
 import type { RepositorySpec, SshSpec } from '../../src/core/plan.js';
 import { sha256Of } from '../capture/lines.js';
+import { workOf } from '../capture/workdir.js';
 import type { Context } from '../contracts.js';
 import { RSYNC_CODES, remotePath, rshOf } from '../tools/rsync.js';
 import { rsyncFailure } from './rsync-failure.js';
@@ -23,7 +23,7 @@ export function mustBeHere(repo: RepositorySpec, ctx: Context): void {
 
 /** Marks of another machine's trees, copied here: returns the repository as it lies in that copy. */
 export async function mirrored(repo: RepositorySpec, ssh: SshSpec, ctx: Context): Promise<RepositorySpec> {
-  const location = join(ctx.cacheDir ?? tmpdir(), `marks-${repo.name}`);
+  const location = join(workOf(ctx), `marks-${repo.name}`);
   await mkdir(location, { recursive: true, mode: 0o700 });
   const filters = ['--include=/*/', '--include=/*.json', '--include=/*/*.json', '--exclude=*', '--delete'];
   const args = ['--recursive', '--times', ...filters, `--rsh=${rshOf(ssh)}`];
