@@ -34,10 +34,11 @@ function check(name, program, ...args) {
   console.log(`${stdout}${stderr}`.trim().slice(0, 6000));
 }
 
-async function lane(files, width, options) {
-  const queue = [...files];
+/** Runs jobs, `width` at a time, in their order. */
+async function play(jobs, width) {
+  const queue = [...jobs];
   const next = async () => {
-    for (let file = queue.shift(); file !== undefined; file = queue.shift()) show(await runFile(file, options));
+    for (let job = queue.shift(); job !== undefined; job = queue.shift()) show(await runFile(job.file, job.options));
   };
   await Promise.all(Array.from({ length: width }, next));
 }
@@ -50,7 +51,7 @@ if (only === undefined) {
   check('dead code', 'knip');
 }
 const files = testFiles(only);
-const inLane = (name) => files.filter((file) => laneOf(file) === name);
+const inLane = (name, options) => files.filter((file) => laneOf(file) === name).map((file) => ({ file, options }));
 // Tests meet a server only where the run gives them one: never one of the person who runs them.
 const { TEMPORAL_ADDRESS: _, TEMPORAL_NAMESPACE: __, ...env } = process.env;
 const { buildOnce, startServer, temporalPath } = await import('./testing/server.mjs');
@@ -59,19 +60,17 @@ if (temporal) env.TEMPORAL_CLI_PATH = temporal;
 const built = files.some(startsCommand) ? await buildOnce() : undefined;
 if (built) env.HOLDFAST_TEST_BUILD = built.dir;
 
-await lane(inLane('parallel'), 3, { env });
-const [isolated, waiting, paired, serial] = ['isolated', 'waiting', 'paired', 'serial'].map(inLane);
-const server = temporal && [...waiting, ...paired, ...serial].length > 0 ? await startServer(temporal) : undefined;
+const needsServer = files.some((file) => !['isolated', 'parallel'].includes(laneOf(file)));
+const server = temporal && needsServer ? await startServer(temporal) : undefined;
 const withServer = { env: { ...env, ...server?.env } };
-const aside = lane(waiting, 1, withServer);
-if (isolated.length > 0) {
-  const wrapper = loopbackOnly();
-  const skipping = wrapper && testServer ? { TEMPORAL_TEST_SERVER_PATH: testServer } : {};
-  await lane(isolated, 3, { env: { ...env, ...skipping }, wrapper });
-}
-await aside;
-await lane(paired, 3, withServer);
-await lane(serial, 1, withServer);
+const wrapper = loopbackOnly();
+const skipping = wrapper && testServer ? { TEMPORAL_TEST_SERVER_PATH: testServer } : {};
+const isolated = { env: { ...env, ...skipping }, wrapper };
+// Those that wait most come first, and the many short ones last: so the processor has work until the end.
+const mixed = [...inLane('paired', withServer), ...inLane('isolated', isolated), ...inLane('parallel', { env })];
+await Promise.all([play(inLane('waiting', withServer), 1), play(mixed, 3)]);
+await play(inLane('matrix', withServer), 2);
+await play(inLane('serial', withServer), 1);
 await server?.stop();
 await built?.remove();
 

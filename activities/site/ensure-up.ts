@@ -86,7 +86,7 @@ export async function ensureUp(
     const left = end - performance.now();
     if ('mine' in claimed) {
       try {
-        return await work(state, site, claimed.mine, { ...options, withinMs: Math.max(0, left), deadlineMs }, ctx);
+        return await work(state, site, claimed, { ...options, withinMs: Math.max(0, left), deadlineMs }, ctx);
       } catch (error) {
         if (!isFailure(error, 'SectionRevoked') || left <= 0) throw error;
       }
@@ -116,17 +116,24 @@ async function upAllTheSame(
   return { up: report({ ...record, upAt: new Date().toISOString() }, true) };
 }
 
-/** Calls of this process that work at a claim: its mark alone cannot tell them apart. */
-const working = new Set<string>();
+/** A call of this process, and the claim that it works at; no epoch is 0. */
+interface Call {
+  record: string;
+  epoch: number;
+}
+
+/** Calls of this process that work at a claim, or write one: its mark alone cannot tell them apart. */
+const working = new Set<Call>();
 
 async function claim(
   paths: SitePaths,
   site: string,
   mode: 'finish' | 'recover',
   options: UpOptions & { deadlineMs: number },
-): Promise<{ mine: SiteRecord } | { record: SiteRecord; foreign: boolean }> {
+): Promise<{ mine: SiteRecord; call: Call } | { record: SiteRecord; foreign: boolean }> {
   let mine = false;
   let foreign = false;
+  const call = { record: paths.record, epoch: 0 };
   // Where a record was lost or put back, the tools' epoch may be ahead of it: a claim must be above both.
   const used = await readEpoch(paths);
   const record = await updateRecord(paths, site, (now) => {
@@ -137,41 +144,50 @@ async function claim(
     const ours = finishing && (options.epoch === now.epoch || options.epoch === now.finishes);
     // Two of a kind: one works, the other watches. A recovery overrides a finish that has not come to its end.
     const busy = now.phase === 'revoked' || (finishing && now.finishes !== undefined);
-    const owned = busy && !expired(now) && !(isOwn(now) && !working.has(`${paths.record} ${now.epoch}`));
+    const owned = busy && !expired(now) && !isLeftover(now, paths);
     // Decided on an older record: what is to be done for that one is done, or is being done.
     const stale = mode === 'finish' ? finishing && !ours : (options.epoch ?? now.epoch) !== now.epoch;
     foreign = stale && now.phase === 'stopped' && now.finishes === undefined;
     if (owned || foreign || (stale && !expired(now))) return undefined;
     mine = true;
     const { cap: _, finishes: __, ...rest } = now;
+    // Before anybody can read the record: to another call of this process a claim at which nobody works yet looks like a leftover.
+    call.epoch = Math.max(now.epoch, used) + 1;
+    working.add(call);
     return {
       ...rest,
       phase: ours ? 'stopped' : 'revoked',
-      epoch: Math.max(now.epoch, used) + 1,
+      epoch: call.epoch,
       worker: ownMark(),
       bootId: bootId(),
       deadline: bootClock() + options.deadlineMs,
       ...(ours ? { finishes: now.finishes ?? now.epoch } : { revokedFor: now.revokedFor ?? options.why ?? 'recovery' }),
     };
+  }).catch((error) => {
+    working.delete(call);
+    throw error;
   });
-  return mine ? { mine: record } : { record, foreign };
+  if (mine) return { mine: record, call };
+  working.delete(call);
+  return { record, foreign };
 }
 
-function isOwn({ worker }: SiteRecord): boolean {
-  return worker !== undefined && worker.pid === process.pid && isDeepStrictEqual(worker, ownMark());
+/** Whether a claim is of this process, and no call of it works at it any more. */
+function isLeftover({ worker, epoch }: SiteRecord, paths: SitePaths): boolean {
+  const own = worker !== undefined && worker.pid === process.pid && isDeepStrictEqual(worker, ownMark());
+  return own && ![...working].some((call) => call.record === paths.record && call.epoch === epoch);
 }
 
 /** Does what a claim is for; throws SectionRevoked where another claim has come meanwhile. */
 async function work(
   state: StateDir,
   site: string,
-  claimed: SiteRecord,
+  { mine: claimed, call }: { mine: SiteRecord; call: Call },
   options: UpOptions & { deadlineMs: number },
   ctx: Context,
 ): Promise<Up> {
   const paths = state.site(site);
   const { epoch, services: specs, prior = {} } = claimed;
-  const key = `${paths.record} ${epoch}`;
   const change = (next: (record: SiteRecord) => SiteRecord) =>
     updateRecord(paths, site, (now) => {
       if (now.epoch !== epoch || !isDown(now)) throw ctx.fail('SectionRevoked', `${site} was taken over`);
@@ -180,7 +196,6 @@ async function work(
   const renewal = setInterval(() => {
     change((now) => ({ ...now, deadline: bootClock() + options.deadlineMs })).catch(() => {});
   }, options.deadlineMs / RENEW_PART);
-  working.add(key);
   try {
     // The stop of a frozen attempt that a later one has overtaken would end what is about to be started.
     const strays =
@@ -211,7 +226,7 @@ async function work(
     throw error;
   } finally {
     clearInterval(renewal);
-    working.delete(key);
+    working.delete(call);
   }
 }
 

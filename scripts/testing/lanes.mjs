@@ -4,13 +4,13 @@ import { join, relative } from 'node:path';
 import { ROOT } from '../setup.mjs';
 
 /**
- * Where a test file runs, by its directory. `serial`: measures time, so one at a time. `paired`: has namespaces of its own on the
- * run's Temporal server, and waits a lot: three at a time. `isolated`: has the time-skipping server, which listens on all
- * interfaces, so in a network namespace of its own. `waiting`: sits through a deadline and needs hardly any processor, so
- * beside the isolated ones. `parallel`: needs no server of Temporal, three at a time.
+ * How a test file runs, by its directory. `paired`: has namespaces of its own on the run's Temporal server, and waits a lot.
+ * `isolated`: has the time-skipping server, which listens on all interfaces, so in a network namespace of its own. `parallel`: needs
+ * neither. Of these three kinds three files at a time, and beside them `waiting`: sits through a deadline and needs hardly any
+ * processor. When they have ended, `matrix`: several labs each, so two at a time; then `serial`: measures time, so alone.
  */
 const LANES = {
-  crash: 'serial',
+  crash: 'matrix',
   worker: 'serial',
   integration: 'paired',
   replay: 'paired',
@@ -22,6 +22,7 @@ const FILES = {
   'test/crash/freeze.test.ts': 'waiting',
   'test/crash/apps.test.ts': 'paired',
   'test/integration/demo.test.ts': 'serial',
+  'test/src/cli/runs.test.ts': 'paired',
 };
 
 export function laneOf(file) {

@@ -283,8 +283,7 @@ describe('postgres', { skip }, () => {
     const stop = new AbortController();
     const watchdog = runWatchdog({ stateDir: state.root, signal: stop.signal });
     const left = () => [...places(), ...readdirSync(state.groups), ...readdirSync(join(state.work, 'cache'))];
-    await eventually('all is gone', 60_000, () => left().length === 0);
-    stop.abort();
+    await eventually('all is gone', 60_000, () => left().length === 0).finally(() => stop.abort());
     await watchdog;
   });
 });

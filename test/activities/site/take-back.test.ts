@@ -10,7 +10,7 @@ import { DatabaseSpec } from '../../../src/core/plan.js';
 import { runWatchdog } from '../../../worker/watchdog.js';
 import { testContext } from '../../support/context.js';
 
-test('nothing starts without a database that cannot be put back: the record says why until it is, and who may look reads it', async () => {
+test('nothing starts without a database that cannot be put back: the record says why until it is, and who may look reads it', async (t) => {
   const ctx = await testContext({ site: 'app' });
   const rows = join(await mkdtemp(join(tmpdir(), 'holdfast-rows-')), 'rows');
   await writeFile(rows, 'as it was left');
@@ -20,6 +20,7 @@ test('nothing starts without a database that cannot be put back: the record says
   });
   assert.ok(spec.kind === 'command');
   const end = new AbortController();
+  t.after(() => end.abort());
   const watchdog = runWatchdog({ stateDir: ctx.state.root, signal: end.signal });
   const guard = openSite(ctx.state, 'app', { deadlineMs: 600_000 });
   const holder = { namespace: 'n', namespaceId: 'n', workflowId: 'w', firstRunId: 'r', workflow: 'restore' };
@@ -44,4 +45,31 @@ test('nothing starts without a database that cannot be put back: the record says
   assert.equal((await guard.read()).failed, undefined);
   end.abort();
   await watchdog;
+});
+
+test('several calls of one process bring an application up: one of them works at it, the others watch', async (t) => {
+  const ctx = await testContext({ site: 'app' });
+  const end = new AbortController();
+  t.after(() => end.abort());
+  void runWatchdog({ stateDir: ctx.state.root, signal: end.signal });
+  const loads = join(await mkdtemp(join(tmpdir(), 'holdfast-loads-')), 'loads');
+  const spec = DatabaseSpec.parse({
+    ...{ kind: 'command', name: 'ledger', dump: { argv: ['echo', 'as it is'] } },
+    load: { argv: ['sh', '-c', `cat >>${loads}`] },
+  });
+  assert.ok(spec.kind === 'command');
+  const dump = join(await mkdtemp(join(tmpdir(), 'holdfast-dump-')), 'dump');
+  await writeFile(dump, 'loaded\n');
+  const guard = openSite(ctx.state, 'app', { deadlineMs: 600_000 });
+  const holder = { namespace: 'n', namespaceId: 'n', workflowId: 'w', firstRunId: 'r', workflow: 'restore' };
+  await guard.hold(holder);
+  for (const tag of ['a', 'b', 'c']) {
+    const { epoch } = await guard.arm(holder, { services: [], capMs: 600_000 }, ctx);
+    await commandExchange.stage(spec, dump, tag, ctx);
+    await guard.addUndo(epoch, [{ kind: 'bringIn', spec, tag }], ctx);
+    const up = () => guard.ensureUp('recover', { withinMs: 60_000 }, ctx);
+    await Promise.all([up(), up(), up(), up()]);
+    assert.equal((await guard.read()).epoch, epoch + 1, 'one claim');
+  }
+  assert.equal(await readFile(loads, 'utf8'), 'loaded\n'.repeat(3));
 });
