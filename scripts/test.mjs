@@ -69,7 +69,6 @@ const isolated = { env: { ...env, ...skipping }, wrapper };
 // Those that wait most come first, and the many short ones last: so the processor has work until the end.
 const mixed = [...inLane('paired', withServer), ...inLane('isolated', isolated), ...inLane('parallel', { env })];
 await Promise.all([play(inLane('waiting', withServer), 1), play(mixed, 3)]);
-await play(inLane('matrix', withServer), 2);
 await play(inLane('serial', withServer), 1);
 await server?.stop();
 await built?.remove();

@@ -7,10 +7,10 @@ import { ROOT } from '../setup.mjs';
  * How a test file runs, by its directory. `paired`: has namespaces of its own on the run's Temporal server, and waits a lot.
  * `isolated`: has the time-skipping server, which listens on all interfaces, so in a network namespace of its own. `parallel`: needs
  * neither. Of these three kinds three files at a time, and beside them `waiting`: sits through a deadline and needs hardly any
- * processor. When they have ended, `matrix`: several labs each, so two at a time; then `serial`: measures time, so alone.
+ * processor. `serial`: measures time, or has several labs of its own, so alone when the others have ended.
  */
 const LANES = {
-  crash: 'matrix',
+  crash: 'serial',
   worker: 'serial',
   integration: 'paired',
   replay: 'paired',

@@ -15,7 +15,7 @@ export async function matrix(
   all: readonly Case[],
   options: { ownServer?: boolean; labs?: number } = {},
 ): Promise<void> {
-  const { HOLDFAST_CRASH_ONLY = '', HOLDFAST_CRASH_LABS = options.labs ?? '4' } = process.env;
+  const { HOLDFAST_CRASH_ONLY = '', HOLDFAST_CRASH_LABS = options.labs ?? '6' } = process.env;
   const queue = all.filter((one) => nameOf(one).includes(HOLDFAST_CRASH_ONLY));
   const labs = Math.min(Number(HOLDFAST_CRASH_LABS), queue.length);
   const built = await buildLab();
