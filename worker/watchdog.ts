@@ -21,6 +21,8 @@ export interface WatchdogOptions {
   log?: (line: string) => void;
 }
 
+/** The lock of a watchdog that was killed goes a moment after it: its successor must not take it for a second one. */
+const HANDOVER_SECONDS = 3;
 const TICK_MS = 50;
 const STRAYS_MS = 1_000;
 const STATUS_MS = 5_000;
@@ -32,7 +34,7 @@ const STATUS_MS = 5_000;
  */
 export async function runWatchdog({ stateDir, signal, log = () => {} }: WatchdogOptions): Promise<void> {
   const state = await openState(stateDir);
-  const lock = await holdLock(join(state.root, 'watchdog.lock'), { waitSeconds: 0 });
+  const lock = await holdLock(join(state.root, 'watchdog.lock'), { waitSeconds: HANDOVER_SECONDS });
   if (!lock)
     throw failure('StateUnusable', {
       step: 'watchdog',

@@ -12,6 +12,7 @@ import { bootClock } from '../../activities/site/marks.js';
 import { updateRecord } from '../../activities/site/record.js';
 import { openSite } from '../../activities/site/site.js';
 import { watchdogAlive } from '../../activities/site/watchdog-status.js';
+import { holdLock } from '../../activities/tools/lock.js';
 import { isFailure } from '../../src/core/failures.js';
 import type { ServiceSpec } from '../../src/core/plan.js';
 import { runWatchdog } from '../../worker/watchdog.js';
@@ -180,6 +181,17 @@ test('a stop that takes effect only after the application was brought up is noti
     5000,
     async () => (await openSite(ctx.state, 'cms').read()).prior === undefined,
   );
+});
+
+test('the lock of a watchdog that was killed goes a moment after it, and its successor waits for that', async () => {
+  const ctx = await testContext({ site: 'cms' });
+  const lock = await holdLock(join(ctx.state.root, 'watchdog.lock'), { waitSeconds: 0 });
+  const end = new AbortController();
+  const successor = runWatchdog({ stateDir: ctx.state.root, signal: end.signal });
+  await sleep(500);
+  await lock?.release();
+  await eventually('the successor answers', 5000, () => watchdogAlive(ctx.state)).finally(() => end.abort());
+  await successor;
 });
 
 test('one watchdog for a state directory; an unreadable record is told and stops no other site', async (t) => {
