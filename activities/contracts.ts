@@ -89,8 +89,11 @@ export interface Context {
 // ── services ────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 export interface ServiceState {
-  /** Per unit of the service (a compose service, a unit name): whether it runs, and a mark that changes with each start. */
-  units: { name: string; running: boolean; startedAt?: string }[];
+  /**
+   * Per unit of the service (a compose service, a unit name): whether it runs, and a mark that changes with each start. `sinceMs`, on the
+   * boot clock, where the unit is a process that may have run for a while before this could be known.
+   */
+  units: { name: string; running: boolean; startedAt?: string; sinceMs?: number }[];
 }
 
 export interface Service<S extends ServiceSpec = ServiceSpec> {

@@ -49,9 +49,12 @@ export async function readPidFile(pidFile: string, start: Command): Promise<Foun
   return { process, foreign: younger && !(await resembles(pid, start)) };
 }
 
+/** When it was started, in ms on the boot clock. */
+export const sinceBootMs = ({ startTicks }: LiveProcess): number => (Number(startTicks) / HZ) * 1000;
+
 async function startedAtMs(process: LiveProcess): Promise<number> {
   const btime = /^btime (\d+)/m.exec(await readFile('/proc/stat', 'utf8'))?.[1];
-  return Number(btime) * 1000 + (Number(process.startTicks) / HZ) * 1000;
+  return Number(btime) * 1000 + sinceBootMs(process);
 }
 
 async function resembles(pid: number, start: Command): Promise<boolean> {

@@ -5,7 +5,7 @@ import { isFailure } from '../../src/core/failures.js';
 import type { ServiceSpec } from '../../src/core/plan.js';
 import type { Context, Service } from '../contracts.js';
 import { checkCommand, commandEnv, isDirectory } from './commands.js';
-import { type LiveProcess, lives, readPidFile } from './process-table.js';
+import { type LiveProcess, lives, readPidFile, sinceBootMs } from './process-table.js';
 import { until } from './until.js';
 
 type Spec = Extract<ServiceSpec, { kind: 'process' }>;
@@ -82,8 +82,8 @@ export const processService: Service<Spec> = {
 
   async status(spec, ctx) {
     const running = await find(spec, ctx);
-    const startedAt = running && `${running.pid}:${running.startTicks}`;
-    return { units: [{ name: spec.name, running: running !== undefined, ...(startedAt ? { startedAt } : {}) }] };
+    const marks = running && { startedAt: `${running.pid}:${running.startTicks}`, sinceMs: sinceBootMs(running) };
+    return { units: [{ name: spec.name, running: running !== undefined, ...marks }] };
   },
 
   async stop(spec, running, ctx) {

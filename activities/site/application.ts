@@ -24,8 +24,8 @@ const RETRY_MS = 500;
 
 /**
  * Starts what ran before, in the reverse of the stop order, and waits until each service is healthy. Goes on through failing starts and
- * services that end again, until `withinMs` is over: then throws the last reason. `go` is asked before each start: it throws where
- * somebody else has taken over.
+ * services that end again, until `withinMs` is over: then throws the last reason. `go` is asked before each start, while health is waited
+ * for and at the end: it throws where somebody else has taken over, and where what runs must be started anew.
  */
 export async function bringUp(
   specs: ServiceSpec[],
@@ -42,8 +42,8 @@ export async function bringUp(
         await go();
         await services[spec.kind].start(spec, prior[spec.name] ?? [], ctx);
       }
-      for (const spec of wanted) await healthy(spec, prior[spec.name] ?? [], end, ctx);
-      return;
+      for (const spec of wanted) await healthy(spec, prior[spec.name] ?? [], end, go, ctx);
+      return await go();
     } catch (error) {
       if (!isFailure(error) || isFailure(error, 'SectionRevoked') || performance.now() + RETRY_MS >= end) throw error;
       await sleep(RETRY_MS, undefined, { signal: ctx.signal }).catch(() => ctx.signal.throwIfAborted());
@@ -52,13 +52,37 @@ export async function bringUp(
 }
 
 /** Waits for a service that still runs; one that has ended is NotHealthy at once, so that it is started again. */
-async function healthy(spec: ServiceSpec, units: string[], end: number, ctx: Context): Promise<void> {
+async function healthy(
+  spec: ServiceSpec,
+  units: string[],
+  end: number,
+  go: () => Promise<void>,
+  ctx: Context,
+): Promise<void> {
   for (;;) {
     const left = Math.max(0, end - performance.now());
     try {
       return await waitHealthy(spec, ctx, Math.min(left, LOOK_AGAIN_MS), units);
     } catch (error) {
       if (!isFailure(error, 'NotHealthy') || left <= LOOK_AGAIN_MS || !(await isRunning(spec, units, ctx))) throw error;
+      await go();
     }
+  }
+}
+
+/**
+ * Stops what was started before `since` (ms on the boot clock), when state was still being exchanged: a program that somebody started then, and
+ * that nothing named yet, goes on with files that are not the application's any more. Throws StartFailed where there was one.
+ */
+export async function endOlder(specs: ServiceSpec[], since: number, ctx: Context): Promise<void> {
+  for (const spec of specs) {
+    const { units } = await services[spec.kind].status(spec, ctx);
+    const older = units.filter(({ running, sinceMs }) => running && sinceMs !== undefined && sinceMs < since);
+    if (older.length === 0) continue;
+    const names = older.map(({ name }) => name);
+    await services[spec.kind].stop(spec, names, ctx);
+    throw ctx.fail('StartFailed', `${names.join(', ')} had been started by somebody before its state was exchanged`, {
+      advice: 'nothing: it was stopped, and is started anew',
+    });
   }
 }

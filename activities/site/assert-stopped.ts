@@ -1,4 +1,6 @@
 import { realpath } from 'node:fs/promises';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { isFailure } from '../../src/core/failures.js';
 import type { ServiceSpec } from '../../src/core/plan.js';
 import type { Context } from '../contracts.js';
 import { services } from '../services/index.js';
@@ -21,4 +23,31 @@ export async function assertStopped(specs: ServiceSpec[], paths: string[], ctx: 
   throw ctx.fail('StillWriting', `${writer.program} (pid ${writer.pid})${others} still writes ${writer.file}`, {
     details: { places: [writer, ...more].slice(0, 10).map((w) => `${w.program} (pid ${w.pid}): ${w.file}`) },
   });
+}
+
+/** A program that somebody started has opened its data before its pid file, say, names it. */
+const APPEARS_MS = 10_000;
+const AGAIN_MS = 200;
+
+/**
+ * The same, where the section has stopped the application already: what somebody has started since (a person, an auto-restarter) is
+ * stopped again, so that nobody works on while state is exchanged, or goes on with what was put aside.
+ */
+export async function keepStopped(specs: ServiceSpec[], paths: string[], ctx: Context): Promise<void> {
+  const end = performance.now() + APPEARS_MS;
+  for (;;) {
+    try {
+      return await assertStopped(specs, paths, ctx);
+    } catch (error) {
+      if (!isFailure(error, 'NotStopped', 'StillWriting') || performance.now() >= end) throw error;
+    }
+    for (const spec of specs) {
+      const { units } = await services[spec.kind].status(spec, ctx);
+      const again = units.filter(({ running }) => running).map(({ name }) => name);
+      if (again.length === 0) continue;
+      ctx.note(`${spec.name} was started by somebody while its state was exchanged, and stopped again`);
+      await services[spec.kind].stop(spec, again, ctx);
+    }
+    await sleep(AGAIN_MS, undefined, { signal: ctx.signal }).catch(() => ctx.signal.throwIfAborted());
+  }
 }

@@ -4,7 +4,7 @@ import { isFailure } from '../../src/core/failures.js';
 import type { Context } from '../contracts.js';
 import { services } from '../services/index.js';
 import { DEADLINE_MS, type SiteRecord, type StateDir, type Up } from './api.js';
-import { bringUp } from './application.js';
+import { bringUp, endOlder } from './application.js';
 import { assertStopped } from './assert-stopped.js';
 import { dropBallast } from './ballast.js';
 import { fenceOf, raiseEpoch, replayUndo } from './fence.js';
@@ -209,9 +209,11 @@ async function work(
       await replayUndo(fenceOf(paths, epoch), claimed.undo, ctx);
       await change((now) => ({ ...now, undo: [] }));
     }
+    const since = exchanged(claimed) ? bootClock() : undefined;
     const go = async (): Promise<void> => {
       const now = await readRecord(paths, site);
       if (now.epoch !== epoch) throw ctx.fail('SectionRevoked', `${site} was taken over`);
+      if (since !== undefined) await endOlder(specs, since, ctx);
     };
     await bringUp(specs, prior, options.withinMs, go, ctx);
     return report(await change((now) => up(now, strays.length > 0)), true);
@@ -228,6 +230,11 @@ async function work(
     clearInterval(renewal);
     working.delete(call);
   }
+}
+
+/** Whether state was exchanged since the application was stopped, and this claim is the first to start it: a later one finds its start. */
+function exchanged({ phase, undo, finishes, epoch }: SiteRecord): boolean {
+  return undo.length > 0 && (phase === 'revoked' || finishes === epoch - 1);
 }
 
 /** The record after a healthy start. `prior` stays while a stop that was killed may still take effect (`late`). */

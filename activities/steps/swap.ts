@@ -13,7 +13,9 @@ import type { Deps } from '../deps.js';
 import { canBeExchanged } from '../exchanged.js';
 import { sectionsOf } from '../sections.js';
 import type { UndoStep } from '../site/api.js';
+import { keepStopped } from '../site/assert-stopped.js';
 import { type PlannedEnv, planned } from '../step.js';
+import { dataPaths } from './data-paths.js';
 import { type Exchange, mustBeRenames } from './exchanges.js';
 import { asideTree, besideTree, homeOf, runTag } from './fetch-place.js';
 import { oursOf, swapsOf } from './later.js';
@@ -54,8 +56,11 @@ export const swap = (deps: Deps) =>
       });
       await guard.addUndo(input.epoch, [...undoOf(exchanges), ...undoOfServed(served)], ctx);
     }
+    const stopped = () => keepStopped(plan.services, [...dataPaths(plan), aside], ctx);
+    await stopped();
     for (const exchange of exchanges) await carryOut(exchange, input.epoch, env);
     if (served.length > 0) await exchangeServed(served, (await guard.section(input.epoch, ctx)).fence, ctx);
+    await stopped();
     const names = manifest.fileSets.some(({ parts }) => parts)
       ? manifest.fileSets.flatMap(({ parts }) => parts ?? [])
       : [...manifest.databases, ...manifest.fileSets]

@@ -36,7 +36,7 @@ export async function untilStep(lab: Lab, handle: WorkflowHandle, name: string, 
 export function keepApproving(handle: WorkflowHandle, site = 'cms'): () => void {
   let over = false;
   void (async () => {
-    for (; !over; await sleep(200)) {
+    for (; !over; await sleep(200, undefined, { ref: false })) {
       try {
         const progress = await handle.query<Progress>('progress');
         if (progress.waitsFor?.startsWith('approval')) await approve(handle, site);
