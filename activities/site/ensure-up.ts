@@ -27,6 +27,8 @@ import { bringUpWithoutState, isStateGone } from './without-state.js';
  *    looks at what is there; the list is emptied, durable, before the start, because a replay after it could move live data away.
  * 6. No undo is replayed while the application may run: a recoverer with undo entries stops it first and asserts that.
  * 7. A claimant that finds the epoch beyond its own does nothing more: it watches until the application is up.
+ * 8. Where state was exchanged (undo entries), what had been started before is not the application: it has files open that lie aside, or none.
+ *    The exchange ends with nothing running, and a process that shows only then, older than the start, is stopped and started anew.
  */
 
 export interface UpOptions {

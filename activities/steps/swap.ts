@@ -61,6 +61,7 @@ export const swap = (deps: Deps) =>
     for (const exchange of exchanges) await carryOut(exchange, input.epoch, env);
     if (served.length > 0) await exchangeServed(served, (await guard.section(input.epoch, ctx)).fence, ctx);
     await stopped();
+    await clearSidecars(input.epoch, env);
     const names = manifest.fileSets.some(({ parts }) => parts)
       ? manifest.fileSets.flatMap(({ parts }) => parts ?? [])
       : [...manifest.databases, ...manifest.fileSets]
@@ -72,6 +73,21 @@ export const swap = (deps: Deps) =>
       ...(byHand.length > 0 ? { byHand: byHand.map(({ name }) => name) } : {}),
     };
   });
+
+/**
+ * A program that somebody started had opened the database of before, and its log by its path: that log holds pages of another database than
+ * the restored one, which has none of its own yet.
+ */
+async function clearSidecars(epoch: number, { guard, ctx }: PlannedEnv): Promise<void> {
+  for (const step of (await guard.read()).undo) {
+    if (step.kind !== 'clear' || (await exists(step.unless)) || !(await exists(step.path))) continue;
+    await mkdir(dirname(step.to), { recursive: true });
+    await guard.commit(epoch, step.path, `${step.to}-${Date.now()}`, ctx);
+    ctx.note(
+      `${basename(step.path)} of a program that somebody had started was put aside: it is not the restored database's`,
+    );
+  }
+}
 
 /** A section that was rolled back may have had the application run on the restored database: that one is not what was captured. */
 async function untouched(manifest: Manifest, site: string, { only }: SwapInput, { ctx }: PlannedEnv): Promise<void> {

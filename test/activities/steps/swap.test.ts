@@ -97,7 +97,10 @@ test('a site whose files are all one set is swapped by whole directories, repeat
       (await readAsides(state, 'app')).map(({ path }) => path),
       [aside],
     );
+    // As a program leaves it that had the database of before open, and is killed.
+    await writeFile(join(root, 'data/app.db-wal'), 'pages of the old one');
     await env().run(swap(deps), input);
+    assert.equal(existsSync(join(root, 'data/app.db-wal')), false, 'it would be replayed into the restored database');
     assert.deepEqual(await look(root), ['new a', 'new k', 'new e', 'new']);
     assert.deepEqual(await look(aside), ['old a', 'old k', 'old e', 'old']);
     await guard.ensureUp('recover', { epoch, withinMs: 10_000 }, ctx);
