@@ -18,12 +18,16 @@ const APPEAR_MS = 3_000;
 
 /**
  * Writes the pid, then becomes the program, in a session of its own and without our pipes. A program that forks and
- * writes its pid file itself overwrites ours. Where somebody else has started it since the file was read (`$1`), theirs is kept.
+ * writes its pid file itself overwrites ours. Where somebody else has started it since the file was read (`$1`), theirs is
+ * kept, also within a millisecond: a file is taken away before it is looked at, and none is replaced.
  */
 const LAUNCH = [
-  'umask 022; named=$1; shift; now=; { read -r now <"$0"; } 2>/dev/null',
-  'if [ -n "$now" ] && [ "$now" != "$named" ] && [ -e "/proc/$now" ]; then exit 0; fi',
-  'printf "%s\\n" $$ >"$0.new" && mv -f "$0.new" "$0" && exec "$@" </dev/null >/dev/null 2>&1',
+  'umask 022; named=$1; shift; now=',
+  'mv -f "$0" "$0.old" 2>/dev/null && read -r now <"$0.old"',
+  'if [ -n "$now" ] && [ "$now" != "$named" ] && [ -e "/proc/$now" ]; then mv -n "$0.old" "$0"; exit 0; fi',
+  'printf "%s\\n" $$ >"$0.new" || exit 1',
+  'mv -n "$0.new" "$0"; rm -f "$0.old" "$0.new"; read -r now <"$0"',
+  '[ "$now" = $$ ] && exec "$@" </dev/null >/dev/null 2>&1',
 ].join('\n');
 
 /** As `read` in the shell gets it: some programs write more than their pid. */
