@@ -1,9 +1,10 @@
 import { realpath } from 'node:fs/promises';
-import { setTimeout as sleep } from 'node:timers/promises';
 import { isFailure } from '../../src/core/failures.js';
 import type { ServiceSpec } from '../../src/core/plan.js';
 import type { Context } from '../contracts.js';
 import { services } from '../services/index.js';
+import { until } from '../services/until.js';
+import { observe } from './application.js';
 import { writers } from './processes.js';
 
 /**
@@ -27,27 +28,29 @@ export async function assertStopped(specs: ServiceSpec[], paths: string[], ctx: 
 
 /** A program that somebody started has opened its data before its pid file, say, names it. */
 const APPEARS_MS = 10_000;
-const AGAIN_MS = 200;
 
 /**
  * The same, where the section has stopped the application already: what somebody has started since (a person, an auto-restarter) is
  * stopped again, so that nobody works on while state is exchanged, or goes on with what was put aside.
  */
 export async function keepStopped(specs: ServiceSpec[], paths: string[], ctx: Context): Promise<void> {
-  const end = performance.now() + APPEARS_MS;
-  for (;;) {
+  let last: unknown;
+  const stopped = async (): Promise<boolean> => {
     try {
-      return await assertStopped(specs, paths, ctx);
+      await assertStopped(specs, paths, ctx);
+      return true;
     } catch (error) {
-      if (!isFailure(error, 'NotStopped', 'StillWriting') || performance.now() >= end) throw error;
+      if (!isFailure(error, 'NotStopped', 'StillWriting')) throw error;
+      last = error;
     }
+    const running = await observe(specs, ctx);
     for (const spec of specs) {
-      const { units } = await services[spec.kind].status(spec, ctx);
-      const again = units.filter(({ running }) => running).map(({ name }) => name);
+      const again = running[spec.name] ?? [];
       if (again.length === 0) continue;
       ctx.note(`${spec.name} was started by somebody while its state was exchanged, and stopped again`);
       await services[spec.kind].stop(spec, again, ctx);
     }
-    await sleep(AGAIN_MS, undefined, { signal: ctx.signal }).catch(() => ctx.signal.throwIfAborted());
-  }
+    return false;
+  };
+  if (!(await until(stopped, APPEARS_MS, ctx))) throw last;
 }

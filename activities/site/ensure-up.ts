@@ -133,13 +133,14 @@ async function claim(
   mode: 'finish' | 'recover',
   options: UpOptions & { deadlineMs: number },
 ): Promise<{ mine: SiteRecord; call: Call } | { record: SiteRecord; foreign: boolean }> {
-  let mine = false;
   let foreign = false;
-  const call = { record: paths.record, epoch: 0 };
   // Where a record was lost or put back, the tools' epoch may be ahead of it: a claim must be above both.
   const used = await readEpoch(paths);
+  // Before anybody can read the record: to another call of this process a claim at which nobody works yet looks like a leftover.
+  const call = { record: paths.record, epoch: 0 };
+  working.add(call);
   const record = await updateRecord(paths, site, (now) => {
-    mine = false;
+    call.epoch = 0;
     foreign = false;
     if (!isDown(now)) return undefined;
     const finishing = mode === 'finish' && now.phase === 'stopped';
@@ -151,11 +152,8 @@ async function claim(
     const stale = mode === 'finish' ? finishing && !ours : (options.epoch ?? now.epoch) !== now.epoch;
     foreign = stale && now.phase === 'stopped' && now.finishes === undefined;
     if (owned || foreign || (stale && !expired(now))) return undefined;
-    mine = true;
     const { cap: _, finishes: __, ...rest } = now;
-    // Before anybody can read the record: to another call of this process a claim at which nobody works yet looks like a leftover.
     call.epoch = Math.max(now.epoch, used) + 1;
-    working.add(call);
     return {
       ...rest,
       phase: ours ? 'stopped' : 'revoked',
@@ -169,7 +167,7 @@ async function claim(
     working.delete(call);
     throw error;
   });
-  if (mine) return { mine: record, call };
+  if (call.epoch > 0) return { mine: record, call };
   working.delete(call);
   return { record, foreign };
 }

@@ -14,6 +14,7 @@ import { canBeExchanged } from '../exchanged.js';
 import { sectionsOf } from '../sections.js';
 import type { UndoStep } from '../site/api.js';
 import { keepStopped } from '../site/assert-stopped.js';
+import { replayUndo } from '../site/fence.js';
 import { type PlannedEnv, planned } from '../step.js';
 import { dataPaths } from './data-paths.js';
 import { type Exchange, mustBeRenames } from './exchanges.js';
@@ -80,9 +81,8 @@ export const swap = (deps: Deps) =>
  */
 async function clearSidecars(epoch: number, { guard, ctx }: PlannedEnv): Promise<void> {
   for (const step of (await guard.read()).undo) {
-    if (step.kind !== 'clear' || (await exists(step.unless)) || !(await exists(step.path))) continue;
-    await mkdir(dirname(step.to), { recursive: true });
-    await guard.commit(epoch, step.path, `${step.to}-${Date.now()}`, ctx);
+    if (step.kind !== 'clear' || !(await exists(step.path))) continue;
+    await replayUndo((await guard.section(epoch, ctx)).fence, [step], ctx);
     ctx.note(
       `${basename(step.path)} of a program that somebody had started was put aside: it is not the restored database's`,
     );

@@ -1,7 +1,7 @@
 import { spawn } from 'node:child_process';
 import { ROOT } from '../setup.mjs';
 
-const LIMIT_MS = 900_000;
+const LIMIT_MS = 600_000;
 
 /**
  * Runs one test file in a process group of its own and tells what came of it. A file in which no test ran, a skip

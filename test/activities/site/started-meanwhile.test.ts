@@ -8,6 +8,7 @@ import { keepStopped } from '../../../activities/site/assert-stopped.js';
 import { openSite } from '../../../activities/site/site.js';
 import { runWatchdog } from '../../../worker/watchdog.js';
 import { testContext } from '../../support/context.js';
+import { holderOf } from '../../support/holder.js';
 import { createToy, eventually, lives } from '../../support/toy.js';
 
 /** A program that somebody started by hand: what it does first, and its pid in the pid file only later. */
@@ -53,7 +54,7 @@ test('an application that was started before its state was exchanged, and is see
   await services.process.start(toy.spec, ['toy'], ctx);
   await eventually('the toy answers', 10_000, toy.answers);
   const guard = openSite(ctx.state, 'app', { deadlineMs: 600_000 });
-  const holder = { namespace: 'n', namespaceId: 'n', workflowId: 'w', firstRunId: 'r', workflow: 'restore' };
+  const holder = holderOf('restore-app');
   await guard.hold(holder);
   const { epoch, prior } = await guard.arm(holder, { services: [toy.spec], capMs: 600_000 }, ctx);
   await services.process.stop(toy.spec, prior.toy ?? [], ctx);

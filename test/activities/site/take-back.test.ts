@@ -9,6 +9,7 @@ import { readSite } from '../../../src/client/reports.js';
 import { DatabaseSpec } from '../../../src/core/plan.js';
 import { runWatchdog } from '../../../worker/watchdog.js';
 import { testContext } from '../../support/context.js';
+import { holderOf } from '../../support/holder.js';
 
 test('nothing starts without a database that cannot be put back: the record says why until it is, and who may look reads it', async (t) => {
   const ctx = await testContext({ site: 'app' });
@@ -23,7 +24,7 @@ test('nothing starts without a database that cannot be put back: the record says
   t.after(() => end.abort());
   const watchdog = runWatchdog({ stateDir: ctx.state.root, signal: end.signal });
   const guard = openSite(ctx.state, 'app', { deadlineMs: 600_000 });
-  const holder = { namespace: 'n', namespaceId: 'n', workflowId: 'w', firstRunId: 'r', workflow: 'restore' };
+  const holder = holderOf('restore-app');
   await guard.hold(holder);
   const { epoch } = await guard.arm(holder, { services: [], capMs: 600_000 }, ctx);
   // What it would be put back from is not there: as where a server does not answer.
@@ -61,7 +62,7 @@ test('several calls of one process bring an application up: one of them works at
   const dump = join(await mkdtemp(join(tmpdir(), 'holdfast-dump-')), 'dump');
   await writeFile(dump, 'loaded\n');
   const guard = openSite(ctx.state, 'app', { deadlineMs: 600_000 });
-  const holder = { namespace: 'n', namespaceId: 'n', workflowId: 'w', firstRunId: 'r', workflow: 'restore' };
+  const holder = holderOf('restore-app');
   await guard.hold(holder);
   for (const tag of ['a', 'b', 'c']) {
     const { epoch } = await guard.arm(holder, { services: [], capMs: 600_000 }, ctx);
