@@ -120,9 +120,13 @@ async function runGroup(job: Job): Promise<Ended> {
   }
   const stopper = createStopper(child.pid, exit);
   const { stop } = stopper;
-  let lastSign = performance.now();
+  let silentMs = 0;
   const sign = (): void => {
-    lastSign = performance.now();
+    silentMs = 0;
+  };
+  const silent = (ms: number): number => {
+    silentMs += ms;
+    return silentMs;
   };
   const tooMuch = () => runner.fail('ToolFailed', `${details.tool} printed more than 16 MB`, { details });
   const output = createOutput(child.stdout, child.stderr, options, {
@@ -131,11 +135,7 @@ async function runGroup(job: Job): Promise<Ended> {
   });
   const stalled = (what: string): void =>
     stop(runner.fail('ToolStalled', `${details.tool} ${what}`, { details: { ...details, stderrTail: output.tail() } }));
-  const release = [
-    runner.onBeat(sign),
-    onAbort(runner.signal, stop),
-    watchLimits(options, () => performance.now() - lastSign, stalled),
-  ];
+  const release = [runner.onBeat(sign), onAbort(runner.signal, stop), watchLimits(options, silent, stalled)];
   try {
     const exitCode = await exit;
     await stopper.settled();
@@ -233,24 +233,25 @@ function onAbort(signal: AbortSignal, stop: Stopper['stop']): () => void {
   return () => signal.removeEventListener('abort', abort);
 }
 
-function watchLimits(options: RunOptions, silentMs: () => number, stalled: (what: string) => void): () => void {
-  const { timeoutMs, idleMs } = options;
-  const timers = [
-    ...(timeoutMs === undefined
-      ? []
-      : [setTimeout(() => stalled(`took longer than ${formatDuration(timeoutMs)}`), timeoutMs)]),
-    ...(idleMs === undefined
-      ? []
-      : [
-          setInterval(
-            () => {
-              if (silentMs() >= idleMs) stalled(`said and did nothing for ${formatDuration(idleMs)}`);
-            },
-            Math.min(1000, Math.ceil(idleMs / 4)),
-          ),
-        ]),
-  ];
-  return () => timers.forEach(clearTimeout);
+/** Silence is counted look by look (`silent` adds to it): a worker that stood still itself could not hear a program. */
+function watchLimits(
+  { timeoutMs, idleMs }: RunOptions,
+  silent: (ms: number) => number,
+  stalled: (what: string) => void,
+): () => void {
+  const limit =
+    timeoutMs === undefined
+      ? undefined
+      : setTimeout(() => stalled(`took longer than ${formatDuration(timeoutMs)}`), timeoutMs);
+  const everyMs = Math.min(1000, Math.ceil((idleMs ?? 0) / 4));
+  const look = (): void => {
+    if (idleMs !== undefined && silent(everyMs) > idleMs) stalled(`said and did nothing for ${formatDuration(idleMs)}`);
+  };
+  const looks = idleMs === undefined ? undefined : setInterval(look, everyMs);
+  return () => {
+    clearTimeout(limit);
+    clearInterval(looks);
+  };
 }
 
 /** The argv that journals, ties the program to our life, and takes the site's lock where there is a fence. */

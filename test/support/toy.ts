@@ -1,4 +1,5 @@
 import { spawn } from 'node:child_process';
+import { randomInt } from 'node:crypto';
 import { existsSync, readFileSync, rmSync } from 'node:fs';
 import { mkdtemp } from 'node:fs/promises';
 import { createServer } from 'node:net';
@@ -36,11 +37,11 @@ export async function createToy(): Promise<Toy> {
       pidFile,
       signal: 'SIGTERM',
       stopTimeoutMs: 3_000,
-      start: { argv: [process.execPath, '-e', SERVER, String(port)], timeoutMs: 10_000 },
+      start: { argv: [process.execPath, '-e', SERVER, String(port)], timeoutMs: 60_000 },
       health: { http: url, status: 200 },
     },
     answers: () =>
-      fetch(url, { signal: AbortSignal.timeout(500) }).then(
+      fetch(url, { signal: AbortSignal.timeout(10_000) }).then(
         (answer) => answer.ok,
         () => false,
       ),
@@ -61,12 +62,19 @@ export function lives(pid: number): boolean {
   }
 }
 
+/** A loopback port of none that the kernel gives to connections: those may be somebody's while an application is stopped. */
 export async function freePort(): Promise<number> {
-  const server = createServer().listen(0, '127.0.0.1');
-  await new Promise((done) => server.once('listening', done));
-  const { port } = server.address() as { port: number };
-  await new Promise((done) => server.close(done));
-  return port;
+  for (;;) {
+    const port = randomInt(10_000, 32_768);
+    const server = createServer();
+    const free = await new Promise<boolean>((done) => {
+      server.once('error', () => done(false));
+      server.listen(port, '127.0.0.1', () => done(true));
+    });
+    if (!free) continue;
+    await new Promise((done) => server.close(done));
+    return port;
+  }
 }
 
 /** Waits for something to become true; throws with `what` after `withinMs`. Returns how long it took. */

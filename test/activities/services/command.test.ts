@@ -15,7 +15,7 @@ const START = (mode: string) =>
   `rm -f main.pid; setsid -f sh ${APP} "$PWD" ${mode} >/dev/null 2>&1; until [ -s main.pid ]; do sleep 0.02; done`;
 const STATUS = 'read -r pid <main.pid && kill -0 "$pid" 2>/dev/null || exit 3';
 
-async function site(root: string, name: string, stop: string, start = START(''), stopTimeoutMs = 5_000) {
+async function site(root: string, name: string, stop: string, start = START(''), stopTimeoutMs = 30_000) {
   const cwd = join(root, name);
   await mkdir(cwd);
   const sh = (script: string) => ({ argv: ['sh', '-c', script], cwd });
@@ -48,7 +48,7 @@ serviceSuite('command', async (ctx) => {
   return {
     app,
     bystander,
-    unknown: { ...app.spec, status: { argv: ['sh', '-c', 'exit 4'], timeoutMs: 1000 } } as ServiceSpec,
+    unknown: { ...app.spec, status: { argv: ['sh', '-c', 'exit 4'], timeoutMs: 60_000 } } as ServiceSpec,
     stubborn: { ...stubborn, ends: 'StopFailed' },
     liar,
     broken,

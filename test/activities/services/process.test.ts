@@ -4,13 +4,13 @@ import { mkdir, mkdtemp, readFile, rm, utimes, writeFile } from 'node:fs/promise
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
-import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { services } from '../../../activities/services/index.js';
 import { findProcess } from '../../../activities/services/process-table.js';
 import { ServiceSpec } from '../../../src/core/plan.js';
 import { serviceSuite } from '../../conformance/service-suite.js';
 import { testContext } from '../../support/context.js';
+import { eventually, lives } from '../../support/toy.js';
 
 const APP = fileURLToPath(new URL('support/app.sh', import.meta.url));
 
@@ -90,7 +90,7 @@ test("a stale pid file never leads to somebody else's process", async () => {
   const root = await mkdtemp(join(tmpdir(), 'holdfast-process-'));
   const ctx = await testContext();
   const { spec, units, dir } = await site(root, 'stale', ['sh', APP, 'DIR']);
-  const foreign = spawn('sleep', ['60'], { cwd: '/', stdio: 'ignore' });
+  const foreign = spawn('sleep', ['600'], { cwd: '/', stdio: 'ignore' });
   const pidFile = join(dir, 'pid');
   await writeFile(pidFile, `${foreign.pid}\n${dir}\n`);
   await utimes(pidFile, new Date(), new Date(Date.now() - 3600_000));
@@ -120,9 +120,9 @@ test('a clock set forward after the start does not hide the application', async 
 
 test('a zombie is gone', async () => {
   // The shell execs into a program that never reaps its child.
-  const parent = spawn('sh', ['-c', 'sleep 0.1 & echo $!; exec sleep 60'], { stdio: ['ignore', 'pipe', 'ignore'] });
+  const parent = spawn('sh', ['-c', 'sleep 0.1 & echo $!; exec sleep 600'], { stdio: ['ignore', 'pipe', 'ignore'] });
   const zombie = Number(await new Promise((done) => parent.stdout.once('data', (data) => done(String(data)))));
-  await sleep(400);
+  await eventually('it has ended', 60_000, () => !lives(zombie));
   assert.equal(process.kill(zombie, 0), true, 'kill -0 takes it for alive');
   assert.equal(await findProcess(zombie), undefined);
   parent.kill();

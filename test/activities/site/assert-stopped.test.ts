@@ -28,7 +28,7 @@ test('a process that outlived its application and writes is named; one that read
   writeFileSync(join(dir, 'segment.ts'), 'x');
   symlinkSync(dir, join(ctx.state.work, 'link'));
   const hold = (redirection: string) => {
-    const child = spawn('sh', ['-c', `exec sleep 30 ${redirection}${join(dir, 'segment.ts')}`]);
+    const child = spawn('sh', ['-c', `exec sleep 600 ${redirection}${join(dir, 'segment.ts')}`]);
     t.after(() => void child.kill('SIGKILL'));
     return child;
   };
@@ -40,7 +40,8 @@ test('a process that outlived its application and writes is named; one that read
       () => undefined,
       (error: Error) => error,
     );
-  await eventually('it writes', 2000, () => failed(dir));
+  // Its shell has opened the file before it becomes that program.
+  await eventually('it writes', 60_000, async () => /sleep/.test((await failed(dir))?.message ?? ''));
   for (const path of [dir, join(ctx.state.work, 'link'), join(dir, 'segment.ts')]) {
     const error = await failed(path);
     assert.ok(isFailure(error, 'StillWriting'), path);

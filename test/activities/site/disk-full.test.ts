@@ -23,7 +23,7 @@ for (const mode of ['finish', 'recover'] as const)
     const paths = ctx.state.site('cms');
     const guard = openSite(ctx.state, 'cms');
     await services.process.start(toy.spec, ['toy'], ctx);
-    await eventually('the toy answers', 5000, toy.answers);
+    await eventually('the toy answers', 60_000, toy.answers);
     await guard.hold(holderOf('a'));
     const ack = setInterval(
       () => writeFileSync(paths.ack, String(JSON.parse(readFileSync(paths.record, 'utf8')).epoch)),
@@ -34,7 +34,7 @@ for (const mode of ['finish', 'recover'] as const)
     await services.process.stop(toy.spec, ['toy'], ctx);
     assert.throws(() => writeFileSync(join(dir, 'dump.partial'), Buffer.alloc(8_000_000)), /ENOSPC/);
     assert.throws(() => writeFileSync(join(dir, 'one-more'), 'x'), /ENOSPC/);
-    const up = await guard.ensureUp(mode, { epoch, withinMs: 10_000 }, ctx);
+    const up = await guard.ensureUp(mode, { epoch, withinMs: 60_000 }, ctx);
     assert.ok(up.started && (await toy.answers()));
     assert.equal((await guard.read()).phase, 'held');
   });

@@ -16,11 +16,11 @@ const A = holderOf('backup-a');
 const B = holderOf('backup-b');
 
 /** A site with a running toy, and somebody who acknowledges as a watchdog does but never acts. */
-async function scene(t: TestContext) {
+async function scene(t: TestContext, ackMs = 60_000) {
   const ctx = await testContext({ step: 'test' });
   const toy = await createToy();
   const paths = ctx.state.site('cms');
-  const guard = openSite(ctx.state, 'cms', { ackMs: 2000 });
+  const guard = openSite(ctx.state, 'cms', { ackMs });
   const acks = setInterval(() => {
     if (!existsSync(paths.record)) return;
     writeFileSync(paths.ack, String(JSON.parse(readFileSync(paths.record, 'utf8')).epoch));
@@ -30,7 +30,7 @@ async function scene(t: TestContext) {
     toy.end();
   });
   await services.process.start(toy.spec, ['toy'], ctx);
-  await eventually('the toy answers', 5000, toy.answers);
+  await eventually('the toy answers', 60_000, toy.answers);
   const arm = () => guard.arm(A, { services: [toy.spec], capMs: 60_000 }, ctx);
   const stop = () => services.process.stop(toy.spec, ['toy'], ctx);
   return { ctx, toy, paths, guard, arm, stop, acks };
@@ -66,10 +66,10 @@ test('a section from hold to release: armed before the stop, up before the end',
   await guard.commit(section.epoch, from, to, ctx);
   await guard.commit(section.epoch, from, to, ctx);
   assert.ok(existsSync(to));
-  const up = await guard.ensureUp('finish', { epoch: section.epoch, withinMs: 10_000 }, ctx);
+  const up = await guard.ensureUp('finish', { epoch: section.epoch, withinMs: 60_000 }, ctx);
   assert.ok(up.started && up.downAt && Date.parse(up.upAt) >= Date.parse(up.downAt));
   assert.ok(await toy.answers());
-  const again = await guard.ensureUp('finish', { epoch: section.epoch, withinMs: 10_000 }, ctx);
+  const again = await guard.ensureUp('finish', { epoch: section.epoch, withinMs: 60_000 }, ctx);
   assert.deepEqual([again.started, again.upAt], [false, up.upAt]);
   const record = await guard.read();
   assert.deepEqual([record.phase, record.prior, record.deadline], ['held', undefined, undefined]);
@@ -79,7 +79,7 @@ test('a section from hold to release: armed before the stop, up before the end',
 });
 
 test('without a watchdog nothing is stopped, and the site is held as before', async (t) => {
-  const { arm, guard, acks, toy, ctx } = await scene(t);
+  const { arm, guard, acks, toy, ctx } = await scene(t, 300);
   clearInterval(acks);
   await guard.hold(A);
   await assert.rejects(arm(), (error) => isFailure(error, 'WatchdogMissing'));
@@ -95,12 +95,12 @@ test('what was stopped before we came stays stopped; what ran is inherited by a 
   await guard.hold(A);
   const { epoch, prior } = await arm();
   assert.deepEqual(prior, { toy: [] });
-  await guard.ensureUp('finish', { epoch, withinMs: 3000 }, ctx);
+  await guard.ensureUp('finish', { epoch, withinMs: 60_000 }, ctx);
   assert.equal(toy.pid(), undefined);
   await services.process.start(toy.spec, ['toy'], ctx);
   await arm();
   await stop();
-  await guard.ensureUp('recover', { withinMs: 10_000, why: 'test' }, ctx);
+  await guard.ensureUp('recover', { withinMs: 60_000, why: 'test' }, ctx);
   await stop(); // a stop that was on its way
   assert.deepEqual((await arm()).prior, { toy: ['toy'] }, 'it is down by that stop, not by its owner');
 });
@@ -112,9 +112,9 @@ test('two recoverers at once: one starts, the other waits until it is up', async
   await stop();
   const other = await testContext({ dir: ctx.state.root });
   const results = await Promise.all([
-    guard.ensureUp('recover', { epoch, withinMs: 20_000, why: 'one' }, ctx),
-    openSite(other.state, 'cms').ensureUp('recover', { epoch, withinMs: 20_000, why: 'two' }, other),
-    guard.ensureUp('finish', { epoch, withinMs: 20_000 }, ctx),
+    guard.ensureUp('recover', { epoch, withinMs: 60_000, why: 'one' }, ctx),
+    openSite(other.state, 'cms').ensureUp('recover', { epoch, withinMs: 60_000, why: 'two' }, other),
+    guard.ensureUp('finish', { epoch, withinMs: 60_000 }, ctx),
   ]);
   assert.equal(results.filter(({ started }) => started).length, 1);
   assert.ok(await toy.answers());
@@ -143,7 +143,7 @@ test('a finish that does not come up keeps the undo list for a slow start, and a
   assert.deepEqual([between.phase, between.undo.length], ['stopped', 1]);
   assert.ok((between.deadline ?? 0) > bootClock(), 'the watchdog leaves it to the next attempt');
   await assert.rejects(guard.section(between.epoch, ctx), revoked);
-  const up = await guard.ensureUp('recover', { epoch: between.epoch, withinMs: 10_000, why: 'rolled back' }, ctx);
+  const up = await guard.ensureUp('recover', { epoch: between.epoch, withinMs: 60_000, why: 'rolled back' }, ctx);
   assert.deepEqual([up.started, up.revokedFor], [true, 'rolled back']);
   assert.ok(existsSync(old) && !existsSync(broken) && (await toy.answers()));
 });
@@ -185,15 +185,15 @@ test('a setsid child of a fenced tool, and a frozen tool that has the lock, are 
   await ctx.run('sh', ['-c', 'setsid sleep 60 >/dev/null 2>&1 & echo $! >"$1"', 'sh', stray], { fence });
   const strayPid = Number(readFileSync(stray, 'utf8'));
   assert.ok(lives(strayPid));
-  await guard.ensureUp('recover', { epoch, withinMs: 10_000, why: 'test' }, ctx);
+  await guard.ensureUp('recover', { epoch, withinMs: 60_000, why: 'test' }, ctx);
   assert.ok(!lives(strayPid) && (await toy.answers()));
 
   const second = await arm();
   const tool = ctx.run('sh', ['-c', 'echo $$ >"$1"; kill -STOP $$; sleep 60', 'sh', frozen], { fence: second.fence });
   const ended = assert.rejects(tool, (error) => isFailure(error, 'ToolFailed'));
-  await eventually('it is frozen', 3000, () => existsSync(frozen) && readFileSync(frozen, 'utf8') !== '');
+  await eventually('it is frozen', 60_000, () => existsSync(frozen) && readFileSync(frozen, 'utf8') !== '');
   const began = performance.now();
-  await guard.ensureUp('finish', { epoch: second.epoch, withinMs: 20_000 }, ctx);
+  await guard.ensureUp('finish', { epoch: second.epoch, withinMs: 60_000 }, ctx);
   await ended;
-  assert.ok(performance.now() - began < 8000 && !lives(Number(readFileSync(frozen, 'utf8'))));
+  assert.ok(performance.now() - began < 30_000 && !lives(Number(readFileSync(frozen, 'utf8'))));
 });

@@ -11,12 +11,12 @@ import { eventually, lives } from '../../support/toy.js';
 test('only recorded groups of dead workers are ended, and a reused pid is left alone', async (t) => {
   const { state } = await testContext();
   const start = () => {
-    const child = spawn('sh', ['-c', 'sleep 60 & sleep 60'], { detached: true, stdio: 'ignore' });
+    const child = spawn('sh', ['-c', 'sleep 600 & sleep 600'], { detached: true, stdio: 'ignore' });
     t.after(() => void child.kill('SIGKILL'));
     return child.pid as number;
   };
   const [stray, ours, reused, otherBoot] = [start(), start(), start(), start()];
-  await eventually('all run', 2000, () => [stray, ours, reused, otherBoot].every(lives));
+  await eventually('all run', 60_000, () => [stray, ours, reused, otherBoot].every(lives));
   const dead = { ...ownMark(), startTime: '1' };
   const journal = (name: string, group: object) =>
     writeFileSync(join(state.groups, `${name}.json`), JSON.stringify({ label: name, ...group }));

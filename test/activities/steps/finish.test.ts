@@ -1,7 +1,9 @@
 import assert from 'node:assert/strict';
+import { once } from 'node:events';
 import { existsSync } from 'node:fs';
 import { mkdir, mkdtemp, utimes, writeFile } from 'node:fs/promises';
 import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
@@ -10,18 +12,18 @@ import { readReports } from '../../../activities/reports.js';
 import { finish } from '../../../activities/steps/finish.js';
 import { Report } from '../../../src/core/report.js';
 import { testContext } from '../../support/context.js';
-import { freePort } from '../../support/toy.js';
 
 test('a run without a frozen plan writes its report and tells those whom the config names', async () => {
   const { state } = await testContext();
   const dir = await mkdtemp(join(tmpdir(), 'holdfast-finish-'));
   await mkdir(join(dir, 'site'));
-  const port = await freePort();
   const told: string[] = [];
   const server = createServer((request, answer) => {
     request.setEncoding('utf8').on('data', (text: string) => told.push(text));
     request.on('end', () => answer.end());
-  }).listen(port, '127.0.0.1');
+  }).listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  const { port } = server.address() as AddressInfo;
   const config = {
     version: 1,
     notify: { ops: { webhook: { file: join(dir, 'hook') }, on: ['failed'] } },

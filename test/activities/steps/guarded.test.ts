@@ -144,7 +144,7 @@ test('whoever recovers a section brings back all of the state from before; a per
     assert.ok((await guard.read()).undo.length > 0, 'on disk before the operation begins');
     await update(root);
     const after = look(root);
-    await guard.ensureUp('recover', { epoch: first.epoch, withinMs: 10_000 }, ctx);
+    await guard.ensureUp('recover', { epoch: first.epoch, withinMs: 60_000 }, ctx);
     assert.deepEqual(look(root), before);
     assert.ok(!existsSync(join(root, 'data/app.db-wal')), 'else it would be replayed into the database from before');
     assert.equal(sql(join(root, 'data/app.db'), 'SELECT x FROM t'), 'old');
@@ -162,7 +162,7 @@ test('whoever recovers a section brings back all of the state from before; a per
     assert.deepEqual(look(root), after);
     assert.equal(sql(`file:${join(root, 'data/app.db')}?immutable=1`, 'SELECT x FROM t'), 'new');
     assert.equal(await readFile(join(asideTree(dir, plan, runTag(holder)), 'code/a'), 'utf8'), 'written since');
-    await guard.ensureUp('recover', { epoch: second.epoch, withinMs: 10_000 }, ctx);
+    await guard.ensureUp('recover', { epoch: second.epoch, withinMs: 60_000 }, ctx);
     assert.equal(await readFile(join(root, 'code/a'), 'utf8'), 'written since', 'and that one has its own way back');
   });
 });
@@ -179,7 +179,7 @@ test('with writes open nothing is on the undo list; a decision exchanges the two
     await env().run(dump(deps), { ...capture, epoch });
     await env().run(shelter(deps), { ...capture, epoch, undo: false });
     assert.deepEqual((await guard.read()).undo, []);
-    await guard.ensureUp('finish', { epoch, withinMs: 10_000 }, ctx);
+    await guard.ensureUp('finish', { epoch, withinMs: 60_000 }, ctx);
     await update(root);
     const section = await guard.arm(holder, { services: plan.services, capMs: 60_000 }, ctx);
     for (const attempt of [1, 2])
@@ -188,7 +188,7 @@ test('with writes open nothing is on the undo list; a decision exchanges the two
     assert.equal(sql(join(root, 'data/app.db'), 'SELECT x FROM t'), 'old');
     const made = rolledBackTree(dir, plan, runTag(holder));
     assert.equal(await readFile(join(made, 'added.php'), 'utf8'), 'new');
-    await guard.ensureUp('recover', { epoch: section.epoch, withinMs: 10_000 }, ctx);
+    await guard.ensureUp('recover', { epoch: section.epoch, withinMs: 60_000 }, ctx);
     assert.equal(await readFile(join(root, 'added.php'), 'utf8'), 'new', 'taken back by whoever recovers');
   });
 });
@@ -249,7 +249,7 @@ test('what a person has dropped meanwhile cannot be kept: nothing of what runs m
     await env().run(dump(deps), capture);
     await env().run(shelter(deps), { ...capture, undo: true });
     await update(root);
-    await guard.ensureUp('recover', { epoch: first.epoch, withinMs: 10_000 }, ctx);
+    await guard.ensureUp('recover', { epoch: first.epoch, withinMs: 60_000 }, ctx);
     const before = look(root);
     await dropAside(deps.state, 'app', rolledBackTree(dir, plan, runTag(holder)), ctx);
     const { epoch } = await guard.arm(holder, { services: plan.services, capMs: 60_000 }, ctx);
@@ -269,9 +269,9 @@ test('what the operation does not touch stays where it is, a log that its databa
       const { epoch } = await guard.arm(holder, { services: plan.services, capMs: 60_000 }, ctx);
       await env().run(dump(deps), { ...capture, captureId: `${CAPTURE.slice(1)}${held}`, epoch });
       await env().run(shelter(deps), { ...capture, captureId: `${CAPTURE.slice(1)}${held}`, epoch, undo: held });
-      if (!held) await guard.ensureUp('finish', { epoch, withinMs: 10_000 }, ctx);
+      if (!held) await guard.ensureUp('finish', { epoch, withinMs: 60_000 }, ctx);
       for (const name of ['data/app.db-wal', 'late.conf', 'data/added']) await writeFile(join(root, name), 'since');
-      if (held) await guard.ensureUp('recover', { epoch, withinMs: 10_000 }, ctx);
+      if (held) await guard.ensureUp('recover', { epoch, withinMs: 60_000 }, ctx);
       else {
         const section = await guard.arm(holder, { services: plan.services, capMs: 60_000 }, ctx);
         await env().run(turn(deps), { ...base, epoch: section.epoch, to: 'before' as const });
@@ -301,7 +301,7 @@ test('whoever is asked has a week from then on; a repeat of the question takes n
   const { ctx, dir, root, plan, deps, base } = here;
   await watched(deps.state, async () => {
     const { guard, epoch } = await sheltered(here, true);
-    await guard.ensureUp('recover', { epoch, withinMs: 10_000 }, ctx);
+    await guard.ensureUp('recover', { epoch, withinMs: 60_000 }, ctx);
     const made = rolledBackTree(dir, plan, runTag(holder));
     await noteAside(deps.state, 'app', { path: made, at: '2026-01-01T00:00:00.000Z', snapshot: 'x' });
     const staging = stagingOf(deps.state, 'app');
@@ -339,7 +339,7 @@ test('a database in a server comes back with the files, whoever recovers; what t
     const { guard, epoch } = await sheltered(here, true);
     assert.equal(await rows(), 'old', 'nothing is exchanged as long as nothing went wrong');
     await writeFile(file, 'new');
-    await guard.ensureUp('recover', { epoch, withinMs: 10_000 }, ctx);
+    await guard.ensureUp('recover', { epoch, withinMs: 60_000 }, ctx);
     assert.equal(await rows(), 'old');
     const [aside] = await readAsides(deps.state, 'app');
     assert.equal(aside?.databases?.length, 1);
@@ -362,7 +362,7 @@ test('with writes open a decision brings a database in a server back, and whoeve
   const { ctx, plan, deps, base } = here;
   await watched(deps.state, async () => {
     const { guard, epoch } = await sheltered(here, false);
-    await guard.ensureUp('finish', { epoch, withinMs: 10_000 }, ctx);
+    await guard.ensureUp('finish', { epoch, withinMs: 60_000 }, ctx);
     await writeFile(file, 'new, and written since');
     const asked = (await env().run(ask(deps), { ...base, said: 'why', running: 'after' as const })) as Asked;
     assert.equal(asked.lost, undefined);
@@ -371,7 +371,7 @@ test('with writes open a decision brings a database in a server back, and whoeve
     const back = { ...base, epoch: section.epoch, to: 'before' as const };
     for (const attempt of [1, 2]) await env(attempt).run(turn(deps), back);
     assert.equal(await rows(), 'old');
-    await guard.ensureUp('recover', { epoch: section.epoch, withinMs: 10_000 }, ctx);
+    await guard.ensureUp('recover', { epoch: section.epoch, withinMs: 60_000 }, ctx);
     assert.equal(await rows(), 'new, and written since');
   });
 });
@@ -392,7 +392,7 @@ test('a frozen attempt at the shelter that wakes leaves the one in place alone, 
     await writeFile(mark, 'the way back of an operation that has begun');
     await env(4).run(shelter(deps), capture);
     assert.ok(existsSync(mark), 'a repeat does not make it anew');
-    await guard.ensureUp('recover', { epoch, withinMs: 10_000 }, ctx);
+    await guard.ensureUp('recover', { epoch, withinMs: 60_000 }, ctx);
     await assert.rejects(env(5).run(shelter(deps), capture), /is over/);
     await writeFile(join(root, 'code/a'), 'later');
     const next = await guard.arm(holder, { services: plan.services, capMs: 60_000 }, ctx);

@@ -103,7 +103,7 @@ test('a site whose files are all one set is swapped by whole directories, repeat
     assert.equal(existsSync(join(root, 'data/app.db-wal')), false, 'it would be replayed into the restored database');
     assert.deepEqual(await look(root), ['new a', 'new k', 'new e', 'new']);
     assert.deepEqual(await look(aside), ['old a', 'old k', 'old e', 'old']);
-    await guard.ensureUp('recover', { epoch, withinMs: 10_000 }, ctx);
+    await guard.ensureUp('recover', { epoch, withinMs: 60_000 }, ctx);
     assert.deepEqual(await look(root), ['old a', 'old k', 'old e', 'old']);
     assert.deepEqual(await look(site), ['new a', 'new k', 'new e', 'new']);
     assert.equal(await readFile(join(root, 'data/app.db-wal'), 'utf8'), 'stale');

@@ -17,7 +17,8 @@ mount -t overlay overlay -o "lowerdir=/,upperdir=$O/u,workdir=$O/w" "$O/m" || ex
     exec env -i container=test PATH=$PATH /lib/systemd/systemd --unit=basic.target --log-target=console --show-status=0' _ "$O"
 ) </dev/null >"$O/log" 2>&1 &
 U=$!
-for _ in $(seq 400); do
+for _ in $(seq 1200); do
+  kill -0 $U 2>/dev/null || exit 1
   for L in $(cat /proc/$U/task/*/children 2>/dev/null); do
     [ "$(cat /proc/$L/comm 2>/dev/null)" = systemd ] &&
       case $(nsenter -t $L -a systemctl is-system-running 2>/dev/null) in running | degraded) echo $U $L && exit ;; esac

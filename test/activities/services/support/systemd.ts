@@ -1,11 +1,12 @@
 import { execFileSync, spawn } from 'node:child_process';
-import { existsSync } from 'node:fs';
+import { existsSync, readFileSync } from 'node:fs';
 import { chmod, mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { basename, delimiter, join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { findProgram } from '../../../../activities/tools/programs.js';
+import { eventually, lives } from '../../../support/toy.js';
 
 const SCRIPT = fileURLToPath(new URL('systemd-root.sh', import.meta.url));
 
@@ -26,12 +27,12 @@ export async function openSystemd(): Promise<Systemd | string> {
   const dir = await mkdtemp(join(tmpdir(), 'holdfast-systemd-'));
   const name = basename(dir);
   const overlay = join(dir, 'root');
-  const cleanup = async (unshare?: string) => {
+  const cleanup = async (unshare?: string, leader?: string) => {
     if (unshare) process.kill(Number(unshare), 'SIGKILL');
-    await sleep(300);
+    if (leader) await eventually('that systemd has ended', 60_000, () => !lives(Number(leader)));
     for (const mount of [join(overlay, 'm'), overlay])
       try {
-        execFileSync('umount', [mount], { stdio: 'ignore' });
+        execFileSync('umount', ['-l', mount], { stdio: 'ignore' });
       } catch {}
     const group = existsSync('/sys/fs/cgroup/unified') ? '/sys/fs/cgroup/unified' : '/sys/fs/cgroup';
     try {
@@ -67,7 +68,7 @@ export async function openSystemd(): Promise<Systemd | string> {
       }),
     close: async () => {
       process.env.PATH = path;
-      await cleanup(unshare);
+      await cleanup(unshare, leader);
     },
   };
 }
@@ -93,18 +94,27 @@ export async function openUserSystemd(): Promise<{ units: string; close(): Promi
     else process.env.XDG_RUNTIME_DIR = before;
     if (existsSync(join(group, 'cgroup.kill'))) await writeFile(join(group, 'cgroup.kill'), '1');
     manager.kill('SIGKILL');
-    await sleep(200);
+    await eventually('all of it has ended', 60_000, () => !/^populated 1$/m.test(eventsOf(group)));
     try {
       execFileSync('find', [group, '-depth', '-type', 'd', '-exec', 'rmdir', '{}', ';'], { stdio: 'ignore' });
     } catch {}
     await rm(dir, { recursive: true, force: true });
   };
   process.env.XDG_RUNTIME_DIR = runtime;
-  for (let tries = 0; tries < 100; tries++) {
+  for (const end = performance.now() + 60_000; performance.now() < end; ) {
     await sleep(50);
     if (manager.exitCode !== null) break;
     if (existsSync(join(runtime, 'systemd/private'))) return { units, close };
   }
   await close();
   return 'a user systemd of our own does not come up here';
+}
+
+/** What a control group says of itself; nothing where it is gone. */
+function eventsOf(group: string): string {
+  try {
+    return readFileSync(join(group, 'cgroup.events'), 'utf8');
+  } catch {
+    return '';
+  }
 }
