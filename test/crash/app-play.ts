@@ -224,7 +224,7 @@ async function mustBeClean(arena: AppArena, { blow, workflow }: AppCase): Promis
   const keeps = (path: string) =>
     blow === 'terminate' && workflow !== 'backup' && noted.includes(path.replace(/-\d+$/, ''));
   let left: string[] = [];
-  await eventually('nothing of ours is left', 15_000, async () => {
+  await eventually('nothing of ours is left', 60_000, async () => {
     left = [...(await leftRunning(arena)), ...(await leftOnDisk(arena)).filter((path) => !keeps(path))];
     return left.length === 0;
   }).catch(() => assert.deepEqual(left, []));

@@ -113,7 +113,7 @@ async function killWatchdog(lab: Lab): Promise<void> {
   const pid = lab.watchdogPid();
   if (!pid) return;
   process.kill(pid, 'SIGKILL');
-  await eventually('the watchdog is gone', 5_000, () => !lives(pid));
+  await eventually('the watchdog is gone', 60_000, () => !lives(pid));
 }
 
 /** The site and its helpers, as a lost power supply would. */
@@ -126,7 +126,7 @@ async function killSite(lab: Lab): Promise<void> {
       if (theirs && pid !== process.pid) process.kill(pid, 'SIGKILL');
     } catch {} // It ended meanwhile.
   }
-  await eventually('the site is gone', 5_000, () => !lab.site.pid());
+  await eventually('the site is gone', 60_000, () => !lab.site.pid());
 }
 
 /** The first tool that runs from here on; none where the run ends without one. */

@@ -72,7 +72,7 @@ export async function check(arena: Arena, one: Case, { report, before, wrecked, 
     const next = await within('the next run', runPlain(lab, 'backup', input));
     assert.equal(next.outcome, 'completed', `the next run: ${next.said}`);
   }
-  await eventually('nothing of ours runs', 20_000, () => strays(lab).length === 0).catch((error: Error) => {
+  await eventually('nothing of ours runs', 60_000, () => strays(lab).length === 0).catch((error: Error) => {
     throw new Error(`${error.message}: ${strays(lab)}`);
   });
   await noLockThatBlocks(arena);
@@ -129,7 +129,7 @@ async function noLockThatBlocks({ lab }: Arena): Promise<void> {
   }
   // The watchdog holds the record's for a moment, again and again.
   let held = found;
-  await eventually('no lock is held', 10_000, async () => {
+  await eventually('no lock is held', 30_000, async () => {
     held = await locks(lab);
     return held.length === 0;
   }).catch(() => {});

@@ -1,10 +1,10 @@
 import assert from 'node:assert/strict';
-import { execFile } from 'node:child_process';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { reportOf } from '../../src/client/follow.js';
 import type { Report } from '../../src/core/report.js';
 import { bareSnapshots } from '../support/lab-look.js';
 import { keepApproving, startPlain } from '../support/lab-runs.js';
+import { slowness } from '../support/slowness.js';
 import { eventually } from '../support/toy.js';
 import { type Arena, LIMITS_MS, within } from './arena.js';
 import { mendProgram, prepare, recover, strike } from './blows.js';
@@ -96,16 +96,6 @@ async function healthy({ lab, ownStartMs }: Arena, blow: Blow, at: number): Prom
     else await sleep(10);
   }
   return wasDown ? performance.now() - at : undefined;
-}
-
-/** What `node -e 0` takes at most where nobody else works. */
-const QUIET_START_MS = 150;
-
-/** How many times slower this machine is just now than a quiet one: with others at work on it no process of ours has its time. */
-async function slowness(): Promise<number> {
-  const began = performance.now();
-  await new Promise<void>((done) => execFile(process.execPath, ['-e', '0'], () => done()));
-  return Math.max(1, Math.round((performance.now() - began) / QUIET_START_MS));
 }
 
 /** The run ends without its application; the next one has begun when somebody mends it, and completes. From then on it is counted. */

@@ -201,7 +201,7 @@ test('an application that never comes up: stored all the same, people are told, 
       },
     },
     // A mocked step takes no time, so that each ask is 5 s after the last: a limit of minutes keeps the history short.
-    { limits: { startMs: 130_000, storeMs: 3_600_000 } },
+    { limits: { startMs: 160_000, storeMs: 3_600_000 } },
   );
   const report = await reportOf({ site: 'cms' }, steps);
   assert.equal(report.outcome, 'failed');

@@ -20,14 +20,16 @@ async function reportOf(handle: WorkflowHandle): Promise<FleetReport> {
   return handle.query<FleetReport>('report');
 }
 
-/** Steps of a verify that say how many sites were at it at the same time. */
-function counting(takesMs = 300) {
+/** Steps of a verify that say how many sites were at it at the same time; each waits until `together` were. */
+function counting(together = 1) {
   const now = new Set<string>();
   const most = { all: 0 };
   const verify: Steps['verify'] = async ({ site, repository }) => {
     now.add(site);
     most.all = Math.max(most.all, now.size);
-    await sleep(takesMs);
+    for (let left = 1000; most.all < together && left > 0; left--) await sleep(20);
+    // For one more that must not come.
+    await sleep(50);
     now.delete(site);
     return { ...said('verify'), snapshot: snapshot(repository), level: 'verified' };
   };
@@ -57,10 +59,10 @@ test('one site fails, the others complete; each is a run of its own, and the wor
 test('no more at a time than asked for: one per host, or as many as in all', async (t) => {
   if (skipWithoutServer(t, lab)) return;
   const sites = ['a', 'b', 'c', 'd', 'e'];
-  const one = counting(50);
+  const one = counting();
   assert.equal((await lab.run('fleet', { workflow: 'verify', sites }, one.steps, reportOf)).outcome, 'completed');
   assert.equal(one.most.all, 1);
-  const two = counting();
+  const two = counting(2);
   const input = { workflow: 'verify', sites, concurrency: 2, perHost: 5 };
   const report = await lab.run('fleet', input, two.steps, reportOf);
   assert.equal(two.most.all, 2);
@@ -134,7 +136,7 @@ test('a site that is named twice has one run, also where its host is named twice
     const report: FleetReport = await lab.run(
       'fleet',
       { workflow: 'verify', perHost: 9, ...input },
-      counting(50).steps,
+      counting().steps,
       reportOf,
     );
     assert.deepEqual(
