@@ -5,6 +5,8 @@ import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { DefaultLogger, NativeConnection, Runtime, Worker } from '@temporalio/worker';
+import { pollers } from '../../../src/client/pollers.js';
+import { eventually } from '../../support/toy.js';
 import { testServer } from '../client/support/server.js';
 import { holdfast } from './support/holdfast.js';
 
@@ -42,6 +44,14 @@ describe('the command on a real server, with workflows that end as the site is c
       await Promise.all(running);
       await connection.close();
     };
+    const { client } = server;
+    await eventually('both poll', 60_000, async () => {
+      const polls = [
+        await pollers(client, 'holdfast', 'workflow'),
+        await pollers(client, 'holdfast@local', 'activity'),
+      ];
+      return polls.every(({ length }) => length > 0);
+    });
   });
   after(async () => {
     await end?.();
@@ -134,9 +144,11 @@ describe('the command on a real server, with workflows that end as the site is c
     assert.match((await run(['schedule', 'apply'])).out, /8 schedules, nothing to change/);
     assert.equal((await run(['schedule', 'pause', 'holdfast-backup-good', '--reason', 'moving'])).code, 0);
     assert.equal((await run(['schedule', 'trigger', 'holdfast-backup-bad'])).code, 0);
-    const { out } = await run(['schedule', 'list', '--json']);
-    const listed = JSON.parse(out).schedules as { id: string; said: string }[];
-    assert.equal(listed.length, 8);
+    // The server's list lags a little behind changes.
+    await eventually('all are listed', 60_000, async () => {
+      const { out } = await run(['schedule', 'list', '--json']);
+      return (JSON.parse(out).schedules as object[]).length === 8;
+    });
     assert.equal((await run(['schedule', 'resume', 'holdfast-backup-good'])).code, 0);
     const unknown = await run(['schedule', 'pause', 'holdfast-backup-x']);
     assert.deepEqual([unknown.code, /there is no schedule holdfast-backup-x/.test(unknown.err)], [2, true]);
