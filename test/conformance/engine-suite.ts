@@ -4,13 +4,13 @@ import { randomBytes } from 'node:crypto';
 import { mkdir, readFile, rm, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { suite, test } from 'node:test';
-import { setTimeout as sleep } from 'node:timers/promises';
 import type { BackupRequest, Context, Engine, ListedFile } from '../../activities/contracts.js';
 import { isFailure } from '../../src/core/failures.js';
 import type { Manifest } from '../../src/core/manifest.js';
 import type { RepositorySpec } from '../../src/core/plan.js';
 import { testContext } from '../support/context.js';
 import { NO_FOREIGN_PIDS } from '../support/pid-namespace.js';
+import { eventually } from '../support/toy.js';
 import { isRoot, oddTree, requestOf as plainRequest, portrait, temp } from './engine-fixture.js';
 
 interface EngineCase {
@@ -248,11 +248,13 @@ export function engineSuite(
           stdio: ['ignore', 'pipe', 'inherit'],
         },
       );
-      const exited = new Promise((done) => child.once('exit', done));
-      await new Promise((done) => child.stdout.once('data', done));
+      const exited = new Promise<boolean>((done) => child.once('exit', () => done(false)));
+      const said = new Promise<boolean>((done) => child.stdout.once('data', () => done(true)));
+      assert.ok(await Promise.race([said, exited]), 'it was in the middle of its backup');
       child.kill('SIGKILL');
       await exited;
-      await sleep(200);
+      const programs = () => execFileSync('ps', ['-eo', 'args'], { encoding: 'utf8' });
+      await eventually('its programs have died with it', 60_000, () => !programs().includes(dir));
       assert.deepEqual(await engine.list(repo, 'site-1', ctx), []);
       // In the middle of a rotation, as a run's number makes it.
       await engine.check(repo, 'sample', { n: 12, of: 12 }, ctx);
@@ -354,7 +356,7 @@ export function engineSuite(
           await rm(join(mount, 'repo/data'), { recursive: true }).then(() => engine.open(repo, ctx));
         else await engine.backup(repo, await requestOf([tree]), ctx);
       } finally {
-        execFileSync('umount', [mount]);
+        execFileSync('umount', ['-l', mount]);
       }
     });
 

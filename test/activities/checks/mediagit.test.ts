@@ -202,7 +202,7 @@ suite('before and after a backup of MediaGit', () => {
       [['gc'], tmpdir(), false],
     ] as const) {
       const child = spawn(bin, [...args], { cwd, stdio: ['pipe', 'ignore', 'ignore'] });
-      await eventually('it runs', 10_000, async () =>
+      await eventually('it runs', 60_000, async () =>
         (await readFile(`/proc/${child.pid}/cmdline`, 'utf8')).includes(`${bin}\0${args[0]}`),
       );
       if (refused) await assert.rejects(preflight(), failsAs('StillWriting', /removes objects/));

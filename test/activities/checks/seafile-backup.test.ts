@@ -160,7 +160,7 @@ describe('garbage collection of seafile', () => {
       assert.deepEqual(await seen(), expected ? [program] : [], `${program} ${args.join(' ')}`);
       await stop(pid);
     }
-    await eventually('nothing is seen any more', 10_000, async () => (await seen()).length === 0);
+    await eventually('nothing is seen any more', 60_000, async () => (await seen()).length === 0);
   });
 
   it('holds a backup back: the failure is one that waits', async () => {

@@ -35,7 +35,7 @@ databaseSuite('command', {
   absent: 'ToolMissing',
   forms: [{ format: 'output', mode: 'stopped' }],
   make: async (_, rows) => ({ spec: spec(made(lines(rows))), stop: async () => {} }),
-  missing: (dir) => spec('', { dump: { argv: [join(dir, 'none')], timeoutMs: 1000 } }),
+  missing: (dir) => spec('', { dump: { argv: [join(dir, 'none')], timeoutMs: 60_000 } }),
   empty: async () => spec(made('')),
 });
 

@@ -236,7 +236,7 @@ describe('postgres', { skip }, () => {
     ctx.cancel(new Error('enough'));
     await assert.rejects(loading, /enough/);
     assert.deepEqual(readdirSync(join(target, '..')), []);
-    await eventually('it has ended', 20_000, () => !runs(socket));
+    await eventually('it has ended', 60_000, () => !runs(socket));
   });
 
   it('killed in the middle of a dump and of a load it leaves no password, and nothing at all after the next boot', async () => {
@@ -276,10 +276,11 @@ describe('postgres', { skip }, () => {
     await once(worker, 'exit');
     holder.kill();
     assert.equal(places().length, 1);
-    const found = spawnSync('grep', ['-rlE', 'se[\\\\]?:cr', state.root, outside, again, '/dev/shm'], {
-      encoding: 'utf8',
-    });
+    const grep = (...args: string[]) => spawnSync('grep', ['-rlE', 'se[\\\\]?:cr', ...args], { encoding: 'utf8' });
+    const found = grep(state.root, again);
     assert.deepEqual([found.stdout, found.stderr], ['', '']);
+    // A server still works in the one, and the other is everybody's: files may go meanwhile.
+    assert.equal(grep('-s', outside, '/dev/shm').stdout, '');
     const stop = new AbortController();
     const watchdog = runWatchdog({ stateDir: state.root, signal: stop.signal });
     const left = () => [...places(), ...readdirSync(state.groups), ...readdirSync(join(state.work, 'cache'))];
@@ -315,7 +316,7 @@ describe('postgres, exchanged', { skip }, () => {
     assert.equal(rows(name), 0, 'nothing happened to the live one yet');
     const visitor = ctx.run(
       'psql',
-      ['-X', '-d', `dbname=${name} host=${server.dir} user=postgres`, '-c', 'SELECT pg_sleep(60)'],
+      ['-X', '-d', `dbname=${name} host=${server.dir} user=postgres`, '-c', 'SELECT pg_sleep(600)'],
       {
         env: { PGPASSWORD: readFileSync(server.passwordFile, 'utf8').trimEnd() },
       },
@@ -323,7 +324,7 @@ describe('postgres, exchanged', { skip }, () => {
     visitor.catch(() => {});
     await eventually(
       'the visitor is in',
-      20_000,
+      60_000,
       () => sql('postgres', `SELECT count(*) FROM pg_stat_activity WHERE datname = '${name}'`) === '1',
     );
     await exchange.exchange(one, 'tag1', fence, ctx);
@@ -383,16 +384,28 @@ describe('postgres, exchanged', { skip }, () => {
     const dying: typeof ctx.run = async (program, args, options) => {
       const input = String(options?.input ?? '');
       if (!input.includes('RENAME')) return ctx.run(program, args, options);
-      script = input.replace('BEGIN;', 'BEGIN; SELECT pg_sleep(2);');
+      script = input.replace('BEGIN;', 'BEGIN; SET LOCAL lock_timeout = 0; SELECT pg_advisory_xact_lock(4711);');
       throw new Error('killed');
     };
     await assert.rejects(exchange.exchange(one, 'tag6', fence, { ...ctx, run: dying }), /killed/);
     const at = `dbname=postgres host=${server.dir} user=postgres`;
     const env = { PGPASSWORD: readFileSync(server.passwordFile, 'utf8').trimEnd() };
+    const slow = spawn('psql', ['-X', '-q', '-d', at], {
+      env: { ...process.env, ...env },
+      stdio: ['pipe', 'ignore', 'inherit'],
+    });
+    slow.stdin.write('SELECT pg_advisory_lock(4711);\n');
+    const locks = (granted: boolean) =>
+      Number(sql('postgres', `SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND granted = ${granted}`));
+    await eventually('something will keep it', 60_000, () => locks(true) === 1);
     const left = ctx.run('psql', ['-X', '-q', '-d', at, '-f', '-'], { env, input: script });
-    const locks = "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory'";
-    await eventually('it is at work', 20_000, () => sql('postgres', locks) === '1');
-    await exchange.takeBack(one, 'tag6', ctx);
+    left.catch(() => {});
+    await eventually('it is at work', 60_000, () => locks(false) === 1);
+    const back = exchange.takeBack(one, 'tag6', ctx);
+    back.catch(() => {});
+    await eventually('it is waited for', 60_000, () => locks(false) === 2);
+    slow.stdin.end();
+    await back;
     assert.equal(rows(name), 4);
     await left;
     assert.equal(rows(name), 4, 'it did not come late');

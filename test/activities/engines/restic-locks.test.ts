@@ -4,7 +4,6 @@ import { randomBytes } from 'node:crypto';
 import { mkdir, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { suite, test } from 'node:test';
-import { setTimeout as sleep } from 'node:timers/promises';
 import { resticEngine } from '../../../activities/engines/restic.js';
 import { findProgram } from '../../../activities/tools/programs.js';
 import { isFailure } from '../../../src/core/failures.js';
@@ -13,6 +12,7 @@ import { requestOf, temp } from '../../conformance/engine-fixture.js';
 import { CHEAP_PASSWORD, layCheapRepository } from '../../support/cheap-restic.js';
 import { testContext } from '../../support/context.js';
 import { NO_FOREIGN_PIDS } from '../../support/pid-namespace.js';
+import { eventually } from '../../support/toy.js';
 
 const PART = { n: 1, of: 1 };
 
@@ -33,9 +33,9 @@ async function running(dir: string, env: NodeJS.ProcessEnv, wrap: string[] = [])
   for (let i = 0; i < 4; i++) await writeFile(join(source, `f${i}`), randomBytes(8 << 20));
   const [program = '', ...args] = [...wrap, 'restic', 'backup', '--limit-upload', '200', source];
   const child = spawn(program, args, { env, stdio: 'ignore' });
-  const locks = () => execFileSync('sh', ['-c', 'ls "$RESTIC_REPOSITORY/locks"'], { env, encoding: 'utf8' }).trim();
-  for (let i = 0; i < 200 && locks() === ''; i++) await sleep(50);
-  assert.notEqual(locks(), '', 'it has locked');
+  const locks = () => execFileSync('sh', ['-c', 'ls "$RESTIC_REPOSITORY/locks"'], { env, encoding: 'utf8' });
+  // Until it has its own name it is none.
+  await eventually('it has locked', 60_000, () => /^[0-9a-f]{64}$/m.test(locks()));
   return child;
 }
 

@@ -70,7 +70,7 @@ test('an attempt goes on with the tree of the one before, and changes no file th
   const first = await store('2026-11-20T03:00:00.000Z');
   const request = await requestOf([tree]);
   const doomed = await testContext();
-  const files = Array.from({ length: 4 }, (_, i) => join(tree, `big${i}`));
+  const files = Array.from({ length: 24 }, (_, i) => join(tree, `big${i}`));
   for (const path of files) await writeFile(path, Buffer.alloc(1 << 20, path));
   const cut = rsyncEngine.backup({ ...repo, uploadLimit: 1_000_000 }, request, {
     ...doomed,

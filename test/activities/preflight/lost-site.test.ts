@@ -12,7 +12,7 @@ test('a restore of a site that is lost whole says where else it can go, and a ba
   try {
     const ctx = await testContext({ dir: join(dir, 'state') });
     const lost = join(dir, 'lost');
-    const start = { argv: ['true'], cwd: lost, timeoutMs: 1000 };
+    const start = { argv: ['true'], cwd: lost, timeoutMs: 60_000 };
     const spec = { kind: 'process', name: 'app', pidFile: join(lost, 'run/app.pid'), start } as never;
     await assert.rejects(services.process.preflight(spec, ctx), /correct the name in the config$/);
     await assert.rejects(services.process.preflight(spec, forLostSite(ctx)), /restore with --target/);

@@ -94,10 +94,10 @@ describe('a server in a container', { skip }, () => {
     const ctx = await testContext();
     const running = whereServerIs(place, credential('PGPASSFILE'), ctx, (run) => run('sleep', ['777']));
     const sleeps = () => dockerd.docker('top', dockerd.docker('ps', '-q').trim(), '-eo', 'pid,args');
-    await eventually('it runs', 20_000, () => sleeps().includes('sleep 777'));
+    await eventually('it runs', 60_000, () => sleeps().includes('sleep 777'));
     ctx.cancel(new Error('enough'));
     await assert.rejects(running, /enough/);
-    await eventually('it has ended', 20_000, () => !sleeps().includes('sleep 777'));
+    await eventually('it has ended', 60_000, () => !sleeps().includes('sleep 777'));
     const other = await testContext();
     const left = await whereServerIs(place, undefined, other, (run) => run('ls', ['/dev/shm']));
     assert.equal(left.stdout, '');

@@ -45,7 +45,7 @@ export async function openDockerd(): Promise<Dockerd | string> {
       ],
       { stdio: 'ignore' },
     );
-    for (let tries = 0; tries < 100; tries++) {
+    for (const end = performance.now() + 60_000; performance.now() < end; ) {
       await sleep(100);
       if (daemon.exitCode !== null) return false;
       try {
@@ -92,7 +92,7 @@ export async function openDockerd(): Promise<Dockerd | string> {
     docker,
     restart: async () => {
       await stop();
-      await start();
+      if (!(await start())) throw new Error('the docker daemon does not come up again');
     },
     close: async () => {
       for (const id of docker('ps', '-aq').split('\n').filter(Boolean)) docker('rm', '-f', id);
