@@ -38,20 +38,18 @@ export async function mysqlApp(lab: Lab): Promise<AppSite | string> {
   });
   const pid = () => {
     const found = existsSync(pidFile) ? Number(readFileSync(pidFile, 'utf8')) : 0;
-    return found && lives(found) && readFileSync(`/proc/${found}/cmdline`, 'utf8').startsWith('sleep')
-      ? found
-      : undefined;
+    return found && isWiki(found, pidFile) ? found : undefined;
   };
   const end = async (signal: NodeJS.Signals) => {
     const running = pid();
     if (!running) return;
     process.kill(running, signal);
-    await eventually('wiki has ended', 10_000, () => !lives(running));
+    await eventually('wiki has ended', 60_000, () => !lives(running));
   };
   const start = async () => {
     if (pid()) return;
     spawn('sh', argv.slice(1), { stdio: 'ignore', detached: true }).unref();
-    await eventually('wiki runs', 10_000, pid);
+    await eventually('wiki runs', 60_000, pid);
   };
   const query = async (sql: string) => (await mysql.server.query(sql)).flat().join(' ');
   const rows = async (at: (schema: string) => string) => [
@@ -112,4 +110,14 @@ export async function mysqlApp(lab: Lab): Promise<AppSite | string> {
     },
     end: mysql.close,
   };
+}
+
+/** The number may be somebody else's by now; until it becomes `sleep`, its shell has the pid file among its arguments. */
+function isWiki(pid: number, pidFile: string): boolean {
+  try {
+    const command = readFileSync(`/proc/${pid}/cmdline`, 'utf8');
+    return lives(pid) && (command.startsWith('sleep\0') || command.includes(pidFile));
+  } catch {
+    return false;
+  }
 }

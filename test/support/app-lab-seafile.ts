@@ -69,7 +69,7 @@ export async function seafileApp(lab: Lab): Promise<AppSite> {
       for (const path of site.databases)
         execFileSync('sqlite3', [
           path,
-          `PRAGMA busy_timeout = 5000; CREATE TABLE IF NOT EXISTS generation (n); DELETE FROM generation; INSERT INTO generation VALUES (${n});`,
+          `PRAGMA busy_timeout = 60000; CREATE TABLE IF NOT EXISTS generation (n); DELETE FROM generation; INSERT INTO generation VALUES (${n});`,
         ]);
       seafileDb(`UPDATE Branch SET commit_id = '${commit}' WHERE repo_id = '${MAIN}'`);
       for (const at of ['conf', 'seahub-data', 'seafile-data', '.']) {

@@ -58,7 +58,7 @@ export async function varastoApp(lab: Lab): Promise<AppSite> {
   const ask = (path: string, body?: string): Promise<string> =>
     new Promise((resolve, reject) => {
       const headers = { authorization: `Bearer ${token}` };
-      const options = { host: 'localhost', port, path, headers, ca: readFileSync(ca), agent: false, timeout: 5000 };
+      const options = { host: 'localhost', port, path, headers, ca: readFileSync(ca), agent: false, timeout: 30_000 };
       const sent = request({ ...options, method: body ? 'POST' : 'GET' });
       sent.on('error', reject);
       sent.on('timeout', () => sent.destroy(new Error('no answer')));
@@ -70,8 +70,7 @@ export async function varastoApp(lab: Lab): Promise<AppSite> {
     });
   const pid = () => {
     const found = existsSync(pidFile) ? Number(readFileSync(pidFile, 'utf8')) : 0;
-    const ours = () => readFileSync(`/proc/${found}/cmdline`, 'utf8').includes(program);
-    return found && lives(found) && ours() ? found : undefined;
+    return found && lives(found) && runs(found, program) ? found : undefined;
   };
   const up = () =>
     ask('/api_v2/health').then(
@@ -83,13 +82,13 @@ export async function varastoApp(lab: Lab): Promise<AppSite> {
     const running = pid();
     if (!running) return;
     process.kill(running, signal);
-    await eventually('varasto has ended', 10_000, () => !lives(running));
+    await eventually('varasto has ended', 60_000, () => !lives(running));
   };
   const start = async () => {
     if (pid()) return;
     const env = { ...process.env, ...own };
     spawn(join(program, 'sto'), ['server'], { cwd: root, env, detached: true, stdio: 'ignore' }).unref();
-    await eventually('varasto answers', 20_000, up);
+    await eventually('varasto answers', 60_000, up);
   };
   const config = (path: string) => `config.json: ${existsSync(path) ? readFileSync(path, 'utf8') : 'gone'}`;
   return {
@@ -147,6 +146,15 @@ export async function varastoApp(lab: Lab): Promise<AppSite> {
       writeFileSync(join(tree, mark.file.path), await plain(mark.object.name));
     },
   };
+}
+
+/** The number may be somebody else's by now. */
+function runs(pid: number, program: string): boolean {
+  try {
+    return readFileSync(`/proc/${pid}/cmdline`, 'utf8').includes(program);
+  } catch {
+    return false;
+  }
 }
 
 interface Mark {

@@ -187,7 +187,7 @@ export async function createLab(options: LabOptions = {}): Promise<Lab | string>
     },
     startWatchdog: async (more) => {
       const child = start('watchdog', ['watchdog'], more);
-      await eventually('the watchdog runs', 30_000, () => {
+      await eventually('the watchdog runs', 60_000, () => {
         if (child.exitCode !== null) throw new Error(`it ended: ${readFileSync(join(dir, 'watchdog.log'))}`);
         return watchdogPid() === child.pid;
       });

@@ -32,7 +32,7 @@ export async function startS3(
     stdio: 'ignore',
   });
   const endpoint = `http://127.0.0.1:${port}`;
-  await eventually('the S3 server answers', 30_000, () =>
+  await eventually('the S3 server answers', 60_000, () =>
     fetch(endpoint).then(
       () => true,
       () => false,

@@ -28,13 +28,18 @@ export function watchLab(lab: Lab, search: Search): Watch {
       if (!/^\d+$/.test(each) || Number(each) === process.pid) continue;
       try {
         const stat = readFileSync(`/proc/${each}/stat`, 'utf8');
-        parents.set(Number(each), Number(stat.slice(stat.lastIndexOf(')') + 2).split(' ')[1]));
+        const parent = Number(stat.slice(stat.lastIndexOf(')') + 2).split(' ')[1]);
+        // Whose parent has died is init's; who started it is what counts.
+        if (parent > 1 || !parents.has(Number(each))) parents.set(Number(each), parent);
         const command = readFileSync(`/proc/${each}/cmdline`, 'utf8');
         // In the middle of its exec, or over: the next look knows who it is.
         if (command === '') continue;
         const key = `${each} ${command}`;
         if (seen.has(key)) continue;
-        seen.set(key, { pid: Number(each), command, environment: readFileSync(`/proc/${each}/environ`, 'latin1') });
+        const environment = readFileSync(`/proc/${each}/environ`, 'latin1');
+        // It has become another program between the two: the environment is not this one's.
+        if (readFileSync(`/proc/${each}/cmdline`, 'utf8') !== command) continue;
+        seen.set(key, { pid: Number(each), command, environment });
       } catch {} // It ended meanwhile.
     }
   };

@@ -44,7 +44,7 @@ export async function createSshd(dir: string): Promise<Sshd | string> {
     start: async () => {
       // A session of its own: its connections are found by it.
       server = spawn(SSHD, ['-D', '-e', '-f', config], { stdio: 'ignore', detached: true });
-      await eventually('sshd answers', 20_000, () => answers(port));
+      await eventually('sshd answers', 60_000, () => answers(port));
     },
     cut: async () => {
       const running = server;

@@ -4,13 +4,13 @@ import { once } from 'node:events';
 import { existsSync } from 'node:fs';
 import { mkdtemp } from 'node:fs/promises';
 import { createServer, type Server } from 'node:https';
+import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { exportText, noRecords, sha256sText } from '../../examples/varasto/database.mjs';
 import { type SeededVarasto, seed } from '../../examples/varasto/seed.mjs';
 import type { DatabaseSpec } from '../../src/core/plan.js';
-import { freePort } from './toy.js';
 
 /** The directory of the stand-in for `sto`, to be put on the PATH. */
 export const STO = fileURLToPath(new URL('../../examples/varasto/', import.meta.url));
@@ -69,9 +69,9 @@ export async function standIn(dir: string, options: Omit<Parameters<typeof seed>
     if (broken.afterBytes === undefined) return void answer.end(text);
     answer.write(text.slice(0, broken.afterBytes), () => answer.destroy());
   });
-  const port = await freePort();
-  server.listen(port, '127.0.0.1');
+  server.listen(0, '127.0.0.1');
   await once(server, 'listening');
+  const { port } = server.address() as AddressInfo;
   return {
     site,
     broken,
