@@ -63,12 +63,11 @@ export async function createLabSite(
     return found && lives(found) && isServer(found, app) ? found : undefined;
   };
   const up = () =>
-    fetch(url, { signal: AbortSignal.timeout(2000) }).then(
-      async (answer) => (await answer.arrayBuffer()) && answer.status === 200,
-      () => false,
-    );
+    fetch(url, { signal: AbortSignal.timeout(10_000) })
+      .then(async (answer) => (await answer.arrayBuffer()) && answer.status === 200)
+      .catch(() => false);
   const write = async () => {
-    const options = { method: 'POST', signal: AbortSignal.timeout(2000) };
+    const options = { method: 'POST', signal: AbortSignal.timeout(10_000) };
     const answer = await fetch(url.replace('/api/config', '/api/rows'), options);
     const { id } = (await answer.json()) as { id?: number };
     if (answer.status !== 201 || id === undefined) throw new Error(`not written: ${answer.status}`);
@@ -92,11 +91,11 @@ export async function createLabSite(
       const running = pid();
       if (!running) return;
       process.kill(running, 'SIGINT');
-      await eventually('the site has ended', 10_000, () => !lives(running));
+      await eventually('the site has ended', 60_000, () => !lives(running));
     },
     pid,
     up,
-    healthy: (withinMs = 20_000) => eventually('the site is healthy', withinMs, up),
+    healthy: (withinMs = 60_000) => eventually('the site is healthy', withinMs, up),
     write,
     writer: (everyMs = 40) => {
       let running = true;
@@ -120,7 +119,8 @@ export async function createLabSite(
 /** Ids of the rows that visitors wrote. */
 export async function rowsOf(file: string): Promise<number[]> {
   const query = 'SELECT id FROM web_pages ORDER BY id';
-  const { stdout } = await run('sqlite3', ['-batch', '-readonly', '-init', '/dev/null', file, query]);
+  const options = ['-batch', '-readonly', '-init', '/dev/null', '-cmd', '.timeout 30000'];
+  const { stdout } = await run('sqlite3', [...options, file, query]);
   return stdout.split('\n').filter(Boolean).map(Number);
 }
 
