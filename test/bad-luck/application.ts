@@ -6,14 +6,15 @@ import { atRest, type BadLuck, fails, judge } from './case.js';
 import type { World } from './world.js';
 
 /** The site as a `command` service, whose commands may do anything; by default the right thing. */
-function byCommands(world: World, own: { stop?: string; start?: string; status?: string } = {}) {
+function byCommands(world: World, own: { stop?: string; start?: string; status?: string; stopTimeout?: string } = {}) {
   const { site } = world;
   const sh = (script: string) => ({ argv: ['/bin/sh', '-c', script, 'sh', ...site.command.argv], cwd: site.root });
   const alive = `kill -0 "$(cat ${site.pidFile})" 2>/dev/null`;
   const start = 'setsid --fork "$@" </dev/null >/dev/null 2>&1; sleep 0.2';
   return {
     name: 'videocms',
-    stopTimeout: '1s',
+    // Short where it is to be over in vain, and where a stop of ours follows: for so long the watchdog takes it for a late one.
+    stopTimeout: own.stopTimeout ?? '1s',
     command: {
       stop: sh(own.stop ?? `kill -INT "$(cat ${site.pidFile})"; while ${alive}; do sleep 0.02; done`),
       start: { ...sh(own.start ?? start), env: site.command.env },
@@ -83,7 +84,10 @@ export const application: BadLuck[] = [
       rmSync(counter(world), { force: true });
       const report = await world.configured(
         (cms) => {
-          cms.service = byCommands(world, { start: `${counted(world)} [ $n -gt 2 ] || exit 1; ${START}` });
+          cms.service = byCommands(world, {
+            start: `${counted(world)} [ $n -gt 2 ] || exit 1; ${START}`,
+            stopTimeout: '30s',
+          });
         },
         () => world.run('backup'),
       );

@@ -21,14 +21,14 @@ const with_ = (world: World, change: Change, input: object = {}, own: Partial<St
   world.configured(change, () => world.run(workflow, input, own));
 
 const guarded =
-  (run: string, check = 'exit 0'): Provoke =>
+  (run: string, check = 'exit 0', timeout = '60s'): Provoke =>
   (world) =>
     with_(
       world,
       (cms) => {
         const sh = (script: string, more = {}) => ({ argv: ['/bin/sh', '-c', script], ...more });
         cms.operations = {
-          migrate: { run: sh(run, { timeout: '1s' }), check: { command: sh(check) }, touches: ['database'] },
+          migrate: { run: sh(run, { timeout }), check: { command: sh(check) }, touches: ['database'] },
         };
       },
       { operation: 'migrate' },
@@ -185,7 +185,7 @@ export const byRuns: Partial<Record<FailureType, [told: RegExp, provoke: Provoke
   ],
   UnknownOperation: [/nosuch/, (world) => world.run('guardedChange', { operation: 'nosuch' })],
   OperationFailed: [/; /, guarded('exit 7')],
-  OperationUnknown: [/; /, guarded('sleep 30')],
+  OperationUnknown: [/; /, guarded('sleep 30', 'exit 0', '1s')],
   CheckFailed: [/; /, (world) => after(world, 1)],
   CheckUnclear: [/could not look.*; nothing was changed; repair that first/, guarded('true', 'exit 75')],
 };

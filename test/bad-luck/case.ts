@@ -7,6 +7,7 @@ import { FAILURES, type FailureType, isFailure } from '../../src/core/failures.j
 import type { Report, StepFailure } from '../../src/core/report.js';
 import type { Lab } from '../support/lab.js';
 import { bareSnapshots, leftovers, locks } from '../support/lab-look.js';
+import { eventually } from '../support/toy.js';
 import type { World } from './world.js';
 
 /** One line of bad luck: it happens, the failure has a name and says what to do, nothing is lost, and the application is up. */
@@ -85,8 +86,17 @@ export async function atRest(world: World): Promise<void> {
     [],
     'acknowledged rows',
   );
-  assert.deepEqual(await locks(lab), []);
-  assert.deepEqual(await leftovers(lab), []);
+  // The watchdog holds the record's lock, and a program of its own runs, for a moment again and again.
+  const isGroup = (left: string) => left.startsWith('group ');
+  let passing: string[] = [];
+  await eventually('nothing is held', 30_000, async () => {
+    passing = [...(await locks(lab)), ...(await leftovers(lab)).filter(isGroup)];
+    return passing.length === 0;
+  }).catch(() => assert.deepEqual(passing, []));
+  assert.deepEqual(
+    (await leftovers(lab)).filter((left) => !isGroup(left)),
+    [],
+  );
   const staging = join(world.state.root, 'staging/cms');
   assert.deepEqual(existsSync(staging) ? readdirSync(staging) : [], [], 'nothing is staged');
 }
