@@ -88,7 +88,7 @@ function ask(path: string, body?: string): Promise<{ status: number; text: strin
 const sorted = (text: string) => text.split('\n').sort();
 const exported = async () => sorted((await ask('/api_v2/database/export')).text);
 const healthy = () =>
-  eventually('varasto answers', 20_000, () =>
+  eventually('varasto answers', 60_000, () =>
     ask('/api_v2/health').then(
       ({ status }) => status === 200,
       () => false,
@@ -103,7 +103,7 @@ const stop = async () => {
   const running = pid();
   if (!running || !lives(running)) return;
   process.kill(running, 'SIGTERM');
-  await eventually('varasto has ended', 10_000, () => !lives(running));
+  await eventually('varasto has ended', 60_000, () => !lives(running));
 };
 
 before(async () => {
@@ -237,6 +237,6 @@ test('a token that is refused fails the backup, tells it, and stores nothing', o
 });
 
 async function alarm(event: string): Promise<string> {
-  await eventually(`the alarm ${event}`, 30_000, () => told.some((each) => each.event === event));
+  await eventually(`the alarm ${event}`, 60_000, () => told.some((each) => each.event === event));
   return JSON.stringify(told.find((each) => each.event === event));
 }

@@ -40,9 +40,9 @@ test(`the application comes back with a whole state when worker, or worker and w
   };
   writeFileSync(live, 'old 0');
   await services.process.start(toy.spec, ['toy'], ctx);
-  await eventually('the toy answers', 5000, toy.answers);
+  await eventually('the toy answers', 60_000, toy.answers);
   let watchdog = start('resident');
-  await eventually('the watchdog runs', 10_000, () => watchdogAlive(ctx.state));
+  await eventually('the watchdog runs', 60_000, () => watchdogAlive(ctx.state));
   for (const [round, cut] of cuts.entries()) {
     const worker = start('cycling-worker', JSON.stringify(toy.spec), toy.dir);
     await once(createInterface({ input: worker.stdout }), 'line');
@@ -54,8 +54,8 @@ test(`the application comes back with a whole state when worker, or worker and w
     if (both) watchdog = start('resident');
     const guard = openSite(ctx.state, 'cms');
     const settled = async () => ['idle', 'held'].includes((await guard.read()).phase);
-    await eventually(`the record settles after ${cut} ms`, 20_000, settled);
-    await eventually(`the application answers after ${cut} ms`, 5000, toy.answers);
+    await eventually(`the record settles after ${cut} ms`, 60_000, settled);
+    await eventually(`the application answers after ${cut} ms`, 30_000, toy.answers);
     const { epoch, undo } = await guard.read();
     assert.deepEqual(undo, []);
     assert.match(readFileSync(live, 'utf8'), /^(old 0|new \d+)$/);

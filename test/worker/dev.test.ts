@@ -77,7 +77,7 @@ function watchdogProc(dir: string): string {
 }
 
 async function eventually<T>(what: string, ask: () => T | Promise<T>): Promise<NonNullable<T>> {
-  for (const until = Date.now() + 60_000; Date.now() < until; ) {
+  for (const until = Date.now() + 180_000; Date.now() < until; ) {
     const answer = await ask();
     if (answer) return answer;
     await new Promise((resolve) => setTimeout(resolve, 100));
