@@ -37,8 +37,12 @@ after(async () => {
 /** The world is at rest: application up, nothing running, held or half done. */
 async function atRest(): Promise<void> {
   assert.equal(await lab.site.up(), true, 'the application is up');
-  assert.deepEqual(strays(lab), []);
-  assert.deepEqual(await locks(lab), []);
+  // A process that was ended goes, and the watchdog gives a lock back, a moment later.
+  let passing: string[] = [];
+  await eventually('nothing of ours runs', 30_000, async () => {
+    passing = [...strays(lab), ...(await locks(lab))];
+    return passing.length === 0;
+  }).catch(() => assert.deepEqual(passing, []));
   assert.deepEqual(await leftovers(lab), []);
 }
 
@@ -71,9 +75,16 @@ test('a plain start backs up to both repositories, in a small history, and touch
 });
 
 test('a second run stores next to nothing, and a third one beside it ends as skipped', opts, async () => {
+  const hold = join(lab.dir, 'hold');
+  await writeFile(hold, '');
+  const undo = await lab.configure(({ sites }) => {
+    sites.cms.hooks = { before: ['/bin/sh', '-c', `while [ -e ${hold} ]; do sleep 0.1; done`] };
+  });
   const second = await startPlain(lab, 'backup', { site: 'cms', repositories: ['nas'] });
-  await untilStep(lab, second, 'stop');
+  assert.ok(await untilStep(lab, second, 'hook'));
   const third = await runPlain(lab, 'backup', { site: 'cms' });
+  await rm(hold);
+  await undo();
   assert.equal(third.outcome, 'skipped');
   assert.match(third.said, new RegExp(second.workflowId));
   const report = await reportOf(second);
@@ -290,7 +301,7 @@ test('a backup that is cancelled while it stores leaves no snapshot, and its rep
   assert.ok(await untilStep(lab, handle, 'store'));
   await eventually(
     'restic stores',
-    20_000,
+    60_000,
     () => existsSync(join(slow, 'locks')) && readdirSync(join(slow, 'locks'))[0],
   );
   await handle.cancel();
@@ -364,8 +375,8 @@ test('a schedule made from the config fires, by hand and by the clock', opts, as
   const done = () => reports(lab).filter(({ workflowId }) => workflowId.startsWith('backup-cms-'));
   const triggered = await lab.holdfast(['schedule', 'trigger', 'holdfast-backup-cms']);
   assert.equal(triggered.code, 0, triggered.err);
-  await eventually('the triggered backup', 40_000, () => done().length >= 1);
-  await eventually('the backup of the clock', 75_000, () => done().length >= 2);
+  await eventually('the triggered backup', 120_000, () => done().length >= 1);
+  await eventually('the backup of the clock', 180_000, () => done().length >= 2);
   await undo();
   const removed = await lab.holdfast(['schedule', 'apply']);
   assert.match(removed.out, /- holdfast-backup-cms/);
@@ -373,7 +384,7 @@ test('a schedule made from the config fires, by hand and by the clock', opts, as
     done().map(({ outcome }) => outcome),
     done().map(() => 'completed'),
   );
-  await eventually('the last one is over', 30_000, async () => (await locks(lab)).length === 0);
+  await eventually('the last one is over', 120_000, async () => (await locks(lab)).length === 0);
 });
 
 test('adopt rebuilds the config on an empty machine, which then lists and restores', opts, async () => {
