@@ -18,13 +18,15 @@ export type Group = z.infer<typeof Group>;
 export const LOCK_BUSY = 223;
 export const EPOCH_MOVED = 224;
 const ORPHANED = 225;
+/** It would be unknown to whoever comes after our death, so it does not begin. */
+export const UNJOURNALLED = 226;
 
 /** How long a fenced tool waits for the site's lock: another tool of the same section ends within it, or it is stuck. */
 export const LOCK_WAIT_SECONDS = 10;
 
 /**
  * $1 file of the group, $2 pid of our process, $3 end of the record, then the program. `setpriv` before it asks the kernel to
- * kill it with us; a parent that died before that moment shows as another PPID.
+ * kill it with us; a parent that died before that moment shows as another PPID. Where a program of its own is killed, so was it.
  */
 export const WRAPPER = `
 group=$1 owner=$2 rest=$3; shift 3
@@ -32,7 +34,8 @@ group=$1 owner=$2 rest=$3; shift 3
 umask 077
 read -r stat </proc/$$/stat
 started() { shift 19; echo "$1"; }
-printf '{"pid":%s,"startTime":"%s",%s' $$ "$(started \${stat##*) })" "$rest" >"$group.new" && mv "$group.new" "$group" || exit ${ORPHANED}
+printf '{"pid":%s,"startTime":"%s",%s' $$ "$(started \${stat##*) })" "$rest" >"$group.new" && mv "$group.new" "$group" ||
+  { code=$?; [ "$code" -gt 128 ] || code=${UNJOURNALLED}; exit "$code"; }
 umask 022
 exec "$@"`;
 

@@ -10,7 +10,7 @@ import { formatDuration } from '../../src/core/durations.js';
 import type { Context, Run, RunOptions, RunResult } from '../contracts.js';
 import type { StateDir } from '../site/api.js';
 import { ownMark } from '../site/marks.js';
-import { EPOCH_GATE, EPOCH_MOVED, groupLives, LOCK_BUSY, LOCK_WAIT_SECONDS, WRAPPER } from './groups.js';
+import { EPOCH_GATE, EPOCH_MOVED, groupLives, LOCK_BUSY, LOCK_WAIT_SECONDS, UNJOURNALLED, WRAPPER } from './groups.js';
 import { wasKilled } from './killed.js';
 import { createOutput, TAIL } from './output.js';
 import { baseEnv, exitCodeOf, findProgram } from './programs.js';
@@ -31,7 +31,7 @@ export interface RunnerOptions {
   logFile: string;
   redact: Redactor;
   fail: Context['fail'];
-  /** Told of each program that somebody killed, whatever becomes of its failure. */
+  /** Told of each program that somebody killed or that could not begin, whatever becomes of its failure. */
   onKilled?: ((failure: Error) => void) | undefined;
 }
 
@@ -90,18 +90,23 @@ export function createRun(runner: RunnerOptions): Run {
   };
 }
 
-function judge({ options, runner: { fail, onKilled }, details }: Job, ended: Ended): Omit<RunResult, 'tookMs'> {
+function judge({ options, runner: { state, fail, onKilled }, details }: Job, ended: Ended): Omit<RunResult, 'tookMs'> {
   const { exitCode, stdout, stderrTail, consumerError } = ended;
   if (options.fence && exitCode === LOCK_BUSY)
     throw fail('SectionRevoked', `${details.tool} did not get the site's lock in ${LOCK_WAIT_SECONDS} s`, { details });
   if (options.fence && exitCode === EPOCH_MOVED)
     throw fail('SectionRevoked', `${details.tool} did not begin: the stopped section had been ended`, { details });
-  if (!(options.ok ?? [0]).includes(exitCode)) {
-    const failed = fail('ToolFailed', `${details.tool} ended with exit code ${exitCode}`, {
-      details: { ...details, exitCode, stderrTail },
-      cause: consumerError,
-    });
-    if (wasKilled(failed)) onKilled?.(failed);
+  if (exitCode === UNJOURNALLED || !(options.ok ?? [0]).includes(exitCode)) {
+    const failed =
+      exitCode === UNJOURNALLED
+        ? fail('StateUnusable', `${details.tool} did not begin: nothing can be written below ${state.groups}`, {
+            details,
+          })
+        : fail('ToolFailed', `${details.tool} ended with exit code ${exitCode}`, {
+            details: { ...details, exitCode, stderrTail },
+            cause: consumerError,
+          });
+    if (exitCode === UNJOURNALLED || wasKilled(failed)) onKilled?.(failed);
     throw failed;
   }
   if (consumerError) throw consumerError;
