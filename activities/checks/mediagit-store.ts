@@ -192,8 +192,11 @@ export async function* hashes(
   yield* flush();
 }
 
-const HASH = 'for f; do zstd -dcq -- "$f" 2>/dev/null | sha256sum; done';
-const CONTENT = 'for f; do zstd -dcq -- "$f" 2>/dev/null | base64 -w 0; echo; done';
+/** A program that somebody killed in the middle of a pipe must not pass for a damaged object: the shell goes with it, and the step is tried again. */
+const decoded = (into: string): string =>
+  `{ zstd -dcq -- "$f" 2>/dev/null || [ $? -lt 128 ] || kill -KILL $$; } | ${into} || kill -KILL $$`;
+const HASH = `for f; do ${decoded('sha256sum')}; done`;
+const CONTENT = `for f; do ${decoded('base64 -w 0')}; echo; done`;
 
 function hashed(data: Buffer): { hash: string; data: Buffer } {
   return { hash: createHash('sha256').update(data).digest('hex'), data };

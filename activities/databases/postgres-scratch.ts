@@ -33,7 +33,7 @@ const SETTINGS = {
  * the directories above a scratch tree, so its place is mounted where it may, for this program alone.
  */
 const AS_USER = `
-[ "$1" = copy ] || mount --bind "$2" "$3" || exit 125
+[ "$1" = copy ] || mount --bind "$2" "$3" || exit
 uid=$4 gid=$5; shift 5
 exec setpriv --reuid="$uid" --regid="$gid" --clear-groups --nnp -- "$@"`;
 

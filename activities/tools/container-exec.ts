@@ -33,7 +33,7 @@ umask 077
 how=$1 holds=$2; shift 2
 if [ -n "$how" ]; then
   dir=/dev/shm; [ -w "$dir" ] || dir=/tmp
-  file=$(mktemp "$dir/holdfast.XXXXXX") && exec 4<>"$file" && rm "$file" || exit 125
+  file=$(mktemp "$dir/holdfast.XXXXXX") && exec 4<>"$file" && rm "$file" || exit
   while IFS= read -r line && [ -n "$line" ]; do printf '%s\\n' "$line"; done >&4
   file=/proc/self/fd/4
   case $how in

@@ -32,7 +32,7 @@ const OPTIONS = [
  * closed to everybody else, so it is shown to that user under another name, in a mount namespace of its own.
  */
 const AS_OTHER = `
-mount --bind "$1" "$2" && cd "$2" || exit 125
+mount --bind "$1" "$2" && cd "$2" || exit
 uid=$3 gid=$4; shift 4
 exec setpriv --reuid "$uid" --regid "$gid" --clear-groups --pdeathsig KILL -- "$@"`;
 

@@ -9,6 +9,7 @@ import { mediagitChecks } from '../../../activities/checks/mediagit.js';
 import { applyDelta, parseReflog } from '../../../activities/checks/mediagit-format.js';
 import { ObjectStore } from '../../../activities/checks/mediagit-store.js';
 import { type Finding, type Verified, verifyRepository } from '../../../activities/checks/mediagit-verify.js';
+import { wasKilled } from '../../../activities/tools/killed.js';
 import { isFailure } from '../../../src/core/failures.js';
 import type { Plan } from '../../../src/core/plan.js';
 import { testContext } from '../../support/context.js';
@@ -274,4 +275,16 @@ suite('before and after a backup of MediaGit', () => {
     await rename(file, `${file}.gone`);
     await mediagitChecks.relocated?.(place, await testContext());
   });
+});
+
+test('a program that somebody killed in the middle of a pipe is no damaged object', async (t) => {
+  const { git } = await sampleRepository(join(await temp(), '.mediagit'));
+  const [bin, path] = [await temp(), process.env.PATH];
+  t.after(() => Object.assign(process.env, { PATH: path }));
+  for (const program of ['zstd', 'sha256sum']) {
+    await writeFile(join(bin, program), '#!/bin/sh\nkill -KILL $$\n', { mode: 0o755 });
+    process.env.PATH = `${bin}:${path}`;
+    await assert.rejects(verified(git), wasKilled);
+    await rm(join(bin, program));
+  }
 });
